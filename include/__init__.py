@@ -1,0 +1,1 @@
+"""The engine, its break-glass tool, and what surrounds them (policy, IAM, SQL grants)."""

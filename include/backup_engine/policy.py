@@ -1,0 +1,161 @@
+"""The policy file: read, checked, and turned into typed settings.
+
+One YAML file, ``include/policy.yaml`` or the one that ``BACKUP_POLICY`` names. An error names the key, the
+value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from include.backup_engine.errors import PolicyError
+from include.backup_engine.names import Compression
+
+DEFAULT_PATH = Path(__file__).resolve().parents[1] / "policy.yaml"
+_SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
+_RESERVED_SOURCES = {"evidence"}
+
+
+def _folder(prefix: str) -> str:
+    if prefix.startswith("/") or (prefix and not prefix.endswith("/")):
+        raise ValueError("must be empty, or a key prefix that ends with / and does not start with it")
+    return prefix
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ObjectLock(_Section):
+    """S3 Object Lock retention that every object of a backup gets."""
+
+    mode: Literal["GOVERNANCE", "COMPLIANCE"]
+    days: int = Field(ge=1)
+
+
+class VaultPolicy(_Section):
+    """Bucket, roles and keys."""
+
+    bucket: str = Field(min_length=3, max_length=63)
+    prefix: Annotated[str, AfterValidator(_folder)] = "private/db_backups/"
+    region: str
+    writer_conn_id: str = "aws_backup_writer"
+    reader_conn_id: str = "aws_backup_reader"
+    data_key_id: str
+    allowed_data_keys: list[str] = []
+    sse_key_id: str
+    object_lock: ObjectLock | None = None
+
+    @model_validator(mode="after")
+    def _two_keys(self) -> VaultPolicy:
+        # A multipart upload under SSE-KMS needs kms:Decrypt on the SSE key, and the writer must not be able
+        # to decrypt data keys (AWS docs, "Multipart upload API and permissions").
+        if self.data_key_id == self.sse_key_id:
+            raise ValueError("data_key_id and sse_key_id must be different KMS keys")
+        return self
+
+
+class SourcePolicy(_Section):
+    """One database to back up."""
+
+    conn_id: str
+    database: str = Field(min_length=1, max_length=64)
+    exclude_tables: list[str] = []
+    compression: Compression = "gzip"
+    format: Literal["v2", "v1"] = "v2"
+    parallel: Literal["auto"] | Annotated[int, Field(ge=1, le=1)] = "auto"
+    staging_dir: Path | None = None
+
+    @model_validator(mode="after")
+    def _original_is_gzip(self) -> SourcePolicy:
+        if self.format == "v1" and self.compression != "gzip":
+            raise ValueError("format v1 is the original's and always gzip")
+        return self
+
+
+class SchedulePolicy(_Section):
+    """When ``nightly_backup`` runs."""
+
+    cron: str = "0 2 * * *"
+    timezone: str = "UTC"
+
+
+class RetentionPolicy(_Section):
+    """How many backups to keep: grandfather, father, son, and never fewer than ``minimum``."""
+
+    daily: int = Field(7, ge=0)
+    weekly: int = Field(5, ge=0)
+    monthly: int = Field(12, ge=0)
+    yearly: int = Field(6, ge=0)
+    minimum: int = Field(3, ge=1)
+
+
+class DrillPolicy(_Section):
+    """When ``restore_drill`` runs, where it restores to, and which times it must meet."""
+
+    cron: str = "0 5 * * 0"
+    scratch_conn_id: str = "scratch_mysql"
+    rto_target_minutes: float = Field(240, gt=0)
+    rpo_target_hours: float = Field(26, gt=0)
+
+
+class Policy(_Section):
+    """The whole file."""
+
+    version: Literal[1]
+    vault: VaultPolicy
+    sources: dict[str, SourcePolicy] = Field(min_length=1)
+    schedule: SchedulePolicy = SchedulePolicy()
+    retention: RetentionPolicy = RetentionPolicy()
+    drill: DrillPolicy = DrillPolicy()
+
+    @field_validator("sources")
+    @classmethod
+    def _source_names(cls, sources: dict[str, SourcePolicy]) -> dict[str, SourcePolicy]:
+        for name in sources:
+            if not _SOURCE_NAME.fullmatch(name) or name in _RESERVED_SOURCES:
+                raise ValueError(f"{name!r} is not a source name: lower-case letters, digits, _ and -, not 'evidence'")
+        return sources
+
+    def source(self, name: str) -> SourcePolicy:
+        """The source of that name.
+
+        :raises PolicyError: when there is none.
+        """
+        if name not in self.sources:
+            raise PolicyError(f"The policy has no source {name!r}.", f"Use one of: {', '.join(sorted(self.sources))}.")
+        return self.sources[name]
+
+
+def load_policy(path: Path | None = None) -> Policy:
+    """Read and check the policy file.
+
+    :param path: default: ``$BACKUP_POLICY``, else ``include/policy.yaml``.
+    :raises PolicyError: naming the file, the key, the value and what is allowed.
+    """
+    path = path or Path(os.environ.get("BACKUP_POLICY") or DEFAULT_PATH)
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PolicyError(
+            f"The policy file {path} cannot be read: {error.strerror}.", "Set BACKUP_POLICY to a readable file."
+        ) from None
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f", line {where.line + 1}" if where else ""
+        raise PolicyError(f"The policy file {path}{line} is not YAML.", "Correct it there.") from None
+    try:
+        return Policy.model_validate(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"]) or "(top level)"
+        raise PolicyError(
+            f"The policy file {path} is not valid: key {key}, value {first['input']!r}: {first['msg']}.",
+            "Correct that key; include/policy.yaml shows every key with its default.",
+        ) from None

@@ -1,0 +1,187 @@
+"""What a backup says about itself: the typed contents of the sidecar and of XComs, JSON both ways.
+
+All sizes are bytes, all durations seconds, all times UTC (RFC 3339). Readers ignore fields that they do not
+know, so that an older reader opens a newer backup of the same ``format_version``.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Flavour = Literal["mariadb", "mysql"]
+
+
+class Record(BaseModel):
+    """Base of all records: immutable, JSON-able."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ServerIdentity(Record):
+    """Which server, well enough to recognise it again.
+
+    :param instance_id: ``server_uuid`` (MySQL) or a digest of host name, port and data directory (MariaDB).
+    """
+
+    flavour: Flavour
+    version: str
+    instance_id: str
+    sql_mode: str = ""
+    time_zone: str = ""
+
+
+class Coordinates(Record):
+    """Position in the binary log that belongs to the snapshot. A record only, never executable SQL."""
+
+    binlog_file: str | None = None
+    binlog_position: int | None = None
+    gtid: str | None = None
+
+
+class Consistency(Record):
+    """How the snapshot was made, and how far it is proved.
+
+    ``exact``: all connections provably read one snapshot, and no object's definition changed while they did.
+    ``ddl-checked``: one snapshot, but changes of definitions could only be looked for in part.
+    ``unproven``: neither.
+    """
+
+    method: Literal["global_read_lock", "table_read_locks", "equal_coordinates", "none"]
+    verdict: Literal["exact", "ddl-checked", "unproven"]
+    snapshot_at: datetime
+    lock_seconds: float = 0.0
+    coordinates: Coordinates = Coordinates()
+    non_transactional_tables: list[str] = []
+
+
+class TableFacts(Record):
+    """One base table or sequence, as it was in the snapshot.
+
+    :param fingerprint: hex; row count and order-independent hash of canonical values (mysql/fingerprint.py).
+        For a sequence: its next value, as text.
+    :param note: why there is no fingerprint, when there is none.
+    """
+
+    name: str
+    kind: Literal["table", "sequence"] = "table"
+    rows: int | None = None
+    fingerprint: str | None = None
+    note: str | None = None
+    definition_sha256: str
+    engine: str | None = None
+    versioned: bool = False
+
+
+class ObjectFacts(Record):
+    """One view, routine, trigger or event: a normalised hash of its definition, its definer, its status."""
+
+    kind: Literal["view", "procedure", "function", "trigger", "event"]
+    name: str
+    definition_sha256: str
+    definer: str | None = None
+    status: str | None = None
+
+
+class Census(Record):
+    """Everything that the database holds, as seen in the snapshot."""
+
+    charset: str
+    collation: str
+    tables: list[TableFacts]
+    objects: list[ObjectFacts]
+    excluded_tables: list[str] = []
+
+    def count(self, kind: str) -> int:
+        """How many there are of a kind: table, sequence, view, procedure, function, trigger, event."""
+        kinds: list[str] = [table.kind for table in self.tables]
+        kinds += [item.kind for item in self.objects]
+        return kinds.count(kind)
+
+    @property
+    def rows(self) -> int:
+        """Rows of all tables."""
+        return sum(table.rows or 0 for table in self.tables)
+
+
+class Section(Record):
+    """Where one table, or the tail with views, routines and events, lies in the dump.
+
+    :param sql_offset: first byte in the SQL text.
+    :param compressed_offset: where the gzip member or zstd frame that holds ``sql_offset`` starts in the
+        compressed stream (= the plaintext of the message), so that a reader can start there.
+    :param member_sql_offset: the SQL offset at which that member starts.
+    :param rows: rows counted in the stream, when the dump's layout shows them.
+    """
+
+    name: str
+    sql_offset: int
+    sql_length: int
+    compressed_offset: int
+    member_sql_offset: int
+    rows: int | None = None
+
+
+class StreamFacts(Record):
+    """What went through the dump stream, counted as it passed."""
+
+    sql_bytes: int
+    compressed_bytes: int
+    sections: list[Section]
+    views: list[str]
+    routines: int
+    triggers: int
+    events: int
+
+
+class MessageFacts(Record):
+    """Geometry and identity of the encrypted message (base64 where bytes)."""
+
+    message_id: str
+    header_length: int
+    header_tag: str
+    frame_length: int
+    frame_count: int
+    key_commitment: str
+    ciphertext_bytes: int
+    ciphertext_sha256: str
+
+
+class StoredObject(Record):
+    """One object in the bucket, as the store acknowledged or reports it.
+
+    :param checksum: S3's additional checksum, base64, SHA-256; composite (``…-N``) after a multipart upload.
+    """
+
+    bucket: str
+    key: str
+    version_id: str | None = None
+    size: int
+    etag: str | None = None
+    checksum: str | None = None
+    sse: str | None = None
+    sse_kms_key_id: str | None = None
+    bucket_key: bool | None = None
+    lock_mode: str | None = None
+    retain_until: datetime | None = None
+    last_modified: datetime | None = None
+    request_id: str | None = None
+    parts: int | None = None
+
+
+class Timings(Record):
+    """Seconds of wall time per stage, and the memory high-water mark of the process."""
+
+    total: float
+    stages: dict[str, float] = {}
+    peak_memory_bytes: int | None = None
+
+
+class Chain(Record):
+    """Link to the backup before this one, so that a removed backup leaves a gap that shows."""
+
+    sequence: int
+    previous_backup_id: str | None = None
+    previous_sidecar_sha256: str | None = None
