@@ -83,6 +83,12 @@ class KeyUnavailable(BackupError):
     """KMS refused or could not serve a request for a key that we are meant to use."""
 
 
+class KeyServiceDown(KeyUnavailable):
+    """KMS cannot be reached, or is overloaded, at the moment."""
+
+    retryable = True
+
+
 class KeyRefused(BackupError):
     """A data key is wrapped by a KMS key that is not on the allow-list."""
 

@@ -96,9 +96,12 @@ class Census(Record):
 
     def count(self, kind: str) -> int:
         """How many there are of a kind: table, sequence, view, procedure, function, trigger, event."""
-        kinds: list[str] = [table.kind for table in self.tables]
-        kinds += [item.kind for item in self.objects]
-        return kinds.count(kind)
+        return [item.kind == kind for item in self.everything].count(True)
+
+    @property
+    def everything(self) -> list[TableFacts | ObjectFacts]:
+        """Tables, sequences and all other objects."""
+        return [*self.tables, *self.objects]
 
     @property
     def rows(self) -> int:
@@ -107,7 +110,7 @@ class Census(Record):
 
 
 class Section(Record):
-    """Where one table, or the tail with views, routines and events, lies in the dump.
+    """Where one part of the dump lies: its settings, one table or sequence, or a stretch of views and code.
 
     :param sql_offset: first byte in the SQL text.
     :param compressed_offset: where the gzip member or zstd frame that holds ``sql_offset`` starts in the
@@ -116,6 +119,7 @@ class Section(Record):
     :param rows: rows counted in the stream, when the dump's layout shows them.
     """
 
+    kind: Literal["settings", "table", "sequence", "code"]
     name: str
     sql_offset: int
     sql_length: int

@@ -1,0 +1,201 @@
+"""The census: every object of a schema, with a normalised hash of its definition.
+
+Definitions are compared between a source and its restored copy, so what legitimately differs is taken out
+before hashing: the next AUTO_INCREMENT value, the schema's own name, the definer, and whether an event is
+enabled. Definer and status are recorded beside the hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, Literal
+
+from pymysql.connections import Connection
+
+from include.backup_engine.errors import PreflightError
+from include.backup_engine.mysql.fingerprint import fingerprint_table
+from include.backup_engine.mysql.server import Row, quote, row, rows, scalar
+from include.backup_engine.records import Census, Flavour, ObjectFacts, TableFacts
+
+_IDENTIFIER = r"`(?:[^`]|``)+`"
+_AUTO_INCREMENT = re.compile(r" AUTO_INCREMENT=\d+")
+_DEFINER = re.compile(rf"\bDEFINER=({_IDENTIFIER})@({_IDENTIFIER}) ?")
+_EVENT_STATUS = re.compile(r"(ON COMPLETION (?:NOT )?PRESERVE) (ENABLE|DISABLE(?: ON (?:SLAVE|REPLICA))?)\b")
+_CHARSET_ECHO = re.compile(r" CHARACTER SET \w+(?= COLLATE \w+)")  # MySQL adds it on re-creation
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256("\0".join(str(part) for part in parts).encode()).hexdigest()
+
+
+def _neutral(definition: str, database: str) -> tuple[str, str | None]:
+    """The definition without schema name and definer, and the definer."""
+    found = _DEFINER.search(definition)
+    definer = None
+    if found:
+        user, host = (part.strip("`").replace("``", "`") for part in found.groups())
+        definer = f"{user}@{host}"
+        definition = definition[: found.start()] + definition[found.end() :]
+    return definition.replace(f"{quote(database)}.", ""), definer
+
+
+def take_census(
+    connection: Connection[Any], flavour: Flavour, database: str, excluded_tables: Collection[str] = ()
+) -> Census:
+    """List all objects of the schema, without fingerprints.
+
+    :raises PreflightError: when the definition of an object is hidden from this account, or a view is broken.
+    """
+    schema = row(
+        connection,
+        "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata"
+        " WHERE schema_name = %s",
+        (database,),
+    )
+    if schema is None:
+        raise PreflightError(
+            f"There is no database {database}, or this account may not see it.", "Check the name and the grants."
+        )
+    return Census(
+        charset=str(schema[0]),
+        collation=str(schema[1]),
+        tables=list(_tables(connection, flavour, database, excluded_tables)),
+        objects=[
+            *_views(connection, database),
+            *_triggers(connection, database, excluded_tables),
+            *_routines(connection, database),
+            *_events(connection, database),
+        ],
+        excluded_tables=sorted(excluded_tables),
+    )
+
+
+def add_fingerprints(
+    connection: Connection[Any], database: str, census: Census, on_table: Callable[[TableFacts], None] | None = None
+) -> Census:
+    """The census with rows and fingerprints of every table, read in the connection's transaction.
+
+    :param on_table: called after each table, for progress and for stopping early (by raising).
+    """
+    tables: list[TableFacts] = []
+    for table in census.tables:
+        if table.kind == "table":
+            count, fingerprint, note = fingerprint_table(connection, database, table.name, versioned=table.versioned)
+            table = table.model_copy(update={"rows": count, "fingerprint": fingerprint, "note": note})
+        tables.append(table)
+        if on_table:
+            on_table(table)
+    return census.model_copy(update={"tables": tables})
+
+
+def _tables(
+    connection: Connection[Any], flavour: Flavour, database: str, excluded: Collection[str]
+) -> Iterator[TableFacts]:
+    found = rows(
+        connection,
+        "SELECT table_name, table_type, engine FROM information_schema.tables WHERE table_schema = %s"
+        " AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED', 'SEQUENCE') ORDER BY table_name",
+        (database,),
+    )
+    for name, table_type, engine in ((str(n), str(t), e) for n, t, e in found):
+        if name in excluded:
+            continue
+        what: Literal["TABLE", "SEQUENCE"] = "SEQUENCE" if table_type == "SEQUENCE" else "TABLE"
+        definition, _ = _neutral(_show(connection, what, database, name, 1), database)
+        definition = _AUTO_INCREMENT.sub("", definition)
+        if flavour == "mysql":
+            definition = _CHARSET_ECHO.sub("", definition)
+        next_value = None
+        if what == "SEQUENCE":
+            value = scalar(connection, f"SELECT next_not_cached_value FROM {quote(database)}.{quote(name)}")  # noqa: S608
+            next_value = str(value)
+        yield TableFacts(
+            name=name,
+            kind="sequence" if what == "SEQUENCE" else "table",
+            fingerprint=next_value,
+            definition_sha256=_digest(definition),
+            engine=str(engine) if engine else None,
+            versioned=table_type == "SYSTEM VERSIONED",
+        )
+
+
+def _show(connection: Connection[Any], what: str, database: str, name: str, column: int) -> str:
+    """One column of SHOW CREATE; a hidden definition comes back as NULL (MySQL manual, SHOW CREATE PROCEDURE)."""
+    return _visible(row(connection, f"SHOW CREATE {what} {quote(database)}.{quote(name)}"), what, name, column)
+
+
+def _visible(found: Row | None, what: str, name: str, column: int) -> str:
+    if found is None or found[column] is None:
+        raise PreflightError(
+            f"The definition of {what.lower()} {name} is hidden from the backup account.",
+            "Give it the grants in include/sql/backup_account.sql.",
+        )
+    return str(found[column])
+
+
+def _views(connection: Connection[Any], database: str) -> Iterator[ObjectFacts]:
+    for (name,) in rows(
+        connection,
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = %s AND table_type = 'VIEW' ORDER BY 1",
+        (database,),
+    ):
+        definition, definer = _neutral(_show(connection, "VIEW", database, str(name), 1), database)
+        yield ObjectFacts(kind="view", name=str(name), definition_sha256=_digest(definition), definer=definer)
+
+
+def _triggers(connection: Connection[Any], database: str, excluded: Collection[str]) -> Iterator[ObjectFacts]:
+    for name, table, timing, event, order in rows(
+        connection,
+        "SELECT trigger_name, event_object_table, action_timing, event_manipulation, action_order"
+        " FROM information_schema.triggers WHERE trigger_schema = %s ORDER BY trigger_name",
+        (database,),
+    ):
+        if str(table) in excluded:
+            continue
+        shown = row(connection, f"SHOW CREATE TRIGGER {quote(database)}.{quote(str(name))}")
+        definition, definer = _neutral(_visible(shown, "TRIGGER", str(name), 2), database)
+        digest = _digest(definition, shown[1] if shown else "", table, timing, event, order)
+        yield ObjectFacts(kind="trigger", name=str(name), definition_sha256=digest, definer=definer)
+
+
+def _routines(connection: Connection[Any], database: str) -> Iterator[ObjectFacts]:
+    for name, routine_type in rows(
+        connection,
+        "SELECT routine_name, routine_type FROM information_schema.routines WHERE routine_schema = %s"
+        " ORDER BY routine_name, routine_type",
+        (database,),
+    ):
+        shown = row(connection, f"SHOW CREATE {routine_type} {quote(database)}.{quote(str(name))}")
+        definition, definer = _neutral(_visible(shown, str(routine_type), str(name), 2), database)
+        yield ObjectFacts(
+            kind="procedure" if routine_type == "PROCEDURE" else "function",
+            name=str(name),
+            definition_sha256=_digest(definition, shown[1] if shown else ""),
+            definer=definer,
+        )
+
+
+def _events(connection: Connection[Any], database: str) -> Iterator[ObjectFacts]:
+    for name, status in rows(
+        connection,
+        "SELECT event_name, status FROM information_schema.events WHERE event_schema = %s ORDER BY event_name",
+        (database,),
+    ):
+        shown = row(connection, f"SHOW CREATE EVENT {quote(database)}.{quote(str(name))}")
+        definition, definer = _neutral(_visible(shown, "EVENT", str(name), 3), database)
+        definition = _EVENT_STATUS.sub(r"\1", definition, count=1)
+        digest = _digest(definition, *(shown[1:3] if shown else ()))
+        yield ObjectFacts(
+            kind="event", name=str(name), definition_sha256=digest, definer=definer, status=str(status).upper()
+        )
+
+
+def schema_changes(before: Census, after: Census) -> list[str]:
+    """What was created, altered or dropped between two censuses of the same schema, by name."""
+    old, new = (
+        {(item.kind, item.name): item.definition_sha256 for item in census.everything} for census in (before, after)
+    )
+    changed = {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+    return sorted(f"{kind} {name}" for kind, name in changed)

@@ -1,0 +1,179 @@
+"""The server's own dump program: found by flavour, started so that it dies with us and shows no secret.
+
+Credentials go through an anonymous in-memory file that the child inherits (memfd_create(2)): they never touch
+a disk, an argument list or an environment, and the file is gone when the last descriptor closes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+from dataclasses import dataclass
+from functools import cache
+from typing import IO
+
+from include.backup_engine.errors import PreflightError
+from include.backup_engine.mysql.server import Endpoint
+from include.backup_engine.records import Flavour
+
+_PROGRAMS: dict[Flavour, tuple[str, ...]] = {"mariadb": ("mariadb-dump", "mysqldump"), "mysql": ("mysqldump",)}
+_PACKAGE: dict[Flavour, str] = {"mariadb": "mariadb-client", "mysql": "mysql-client (Oracle's MySQL client)"}
+_ERROR_CODE = re.compile(r"(?:[Ee]rror:? |\()(\d{4})\b")
+_WARNING = re.compile(r"(?:\S+: )?\[?(?:-- )?warning", re.IGNORECASE)
+_STDERR_LIMIT = 64 * 1024
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True)
+class DumpProgram:
+    """A dump program on this machine.
+
+    :param options: the option names that its ``--help`` lists.
+    """
+
+    path: str
+    flavour: Flavour
+    version: str
+    options: frozenset[str]
+
+
+@cache
+def find_dump_program(flavour: Flavour) -> DumpProgram:
+    """The dump program that belongs to the server's flavour.
+
+    Another flavour's program is no substitute: ``mariadb-dump`` against MySQL exits 0 and writes a dump that
+    MySQL cannot load (error 3105).
+
+    :raises PreflightError: naming the package to install.
+    """
+    for name in _PROGRAMS[flavour]:
+        path = shutil.which(name)
+        if not path:
+            continue
+        version = _output(path, "--no-defaults", "--version")
+        if ("MariaDB" in version) == (flavour == "mariadb"):
+            options = re.findall(r"--([a-z][a-z-]+)", _output(path, "--no-defaults", "--help"))
+            return DumpProgram(path, flavour, version.strip(), frozenset(options))
+    raise PreflightError(
+        f"No dump program for {flavour} servers is installed ({' or '.join(_PROGRAMS[flavour])}).",
+        f"Install the package {_PACKAGE[flavour]} on every worker.",
+    )
+
+
+def _output(*argv: str) -> str:
+    return subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False, env=_environment()).stdout
+
+
+def _environment() -> dict[str, str]:
+    """Just enough for a client: nothing of the task's environment, which holds connections, goes along."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+
+
+def _option_file(endpoint: Endpoint, flavour: Flavour) -> int:
+    """The descriptor of an in-memory option file (MySQL manual, "Using Option Files")."""
+    options = {"user": endpoint.user, "password": endpoint.password}
+    if endpoint.unix_socket:
+        options["socket"] = endpoint.unix_socket
+    else:
+        options |= {"host": endpoint.host, "port": str(endpoint.port), "protocol": "tcp"}
+    mode = endpoint.tls_mode
+    tls = {"ssl-ca": endpoint.ca, "ssl-cert": endpoint.cert, "ssl-key": endpoint.key}
+    flags: list[str] = []
+    if mode == "DISABLED":
+        tls = {}
+        flags = ["skip-ssl"] if flavour == "mariadb" else ["ssl-mode=DISABLED"]
+    elif flavour == "mysql":
+        flags = [f"ssl-mode={mode}"]
+    else:  # MariaDB's client has one degree of verification, and it includes the host name
+        flags = ["ssl", "ssl-verify-server-cert"]
+    options |= {name: value for name, value in tls.items() if value}
+    lines = ["[client]", *flags]
+    for name, value in options.items():
+        escaped = value.replace("\\", "\\\\").replace("\n", "\\n")
+        lines.append(f'{name}="{escaped}"')
+    descriptor = os.memfd_create("client-options", 0)
+    os.fchmod(descriptor, 0o600)  # a memfd starts as 0777, and clients ignore world-writable option files
+    os.write(descriptor, "\n".join([*lines, ""]).encode())
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _die_with_parent() -> None:
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class ClientProcess:
+    """One running client program: its output, its exit code, and what may be said about its errors."""
+
+    def __init__(self, program: DumpProgram, endpoint: Endpoint, arguments: list[str]) -> None:
+        descriptor = _option_file(endpoint, program.flavour)
+        try:
+            self._process = subprocess.Popen(
+                [program.path, f"--defaults-file=/proc/self/fd/{descriptor}", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=(descriptor,),
+                env=_environment(),
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+        finally:
+            os.close(descriptor)
+        stdout, stderr = self._process.stdout, self._process.stderr
+        if stdout is None or stderr is None:  # pragma: no cover - both are PIPE
+            raise AssertionError
+        self.stdout: IO[bytes] = stdout
+        self._stderr = b""
+        self._drain = threading.Thread(target=self._keep_stderr, args=(stderr,), daemon=True)
+        self._drain.start()
+
+    @property
+    def pid(self) -> int:
+        """Process id, which is also its process group."""
+        return self._process.pid
+
+    def _keep_stderr(self, stream: IO[bytes]) -> None:
+        for line in stream:
+            if len(self._stderr) < _STDERR_LIMIT:
+                self._stderr += line
+
+    def wait(self) -> int:
+        """The exit code, once the program has ended and its output is read."""
+        code = self._process.wait()
+        self._drain.join(timeout=5)
+        return code
+
+    def failure(self, known_names: frozenset[str]) -> str:
+        """What the program complained about, safe to log: error numbers, and names that we know are objects.
+
+        Everything else is withheld, because clients quote rows and definitions on stderr.
+        """
+        text = self._stderr.decode("utf-8", "replace")
+        codes = sorted(set(_ERROR_CODE.findall(text)))
+        quoted = {name.split(".")[-1] for name in re.findall(r"[`']([^`'\n]{1,130})[`']", text)}
+        parts = [f"error {', '.join(codes)}" if codes else "no error number"]
+        if named := sorted(quoted & known_names):
+            parts.append(f"at {', '.join(named)}")
+        return ", ".join(parts)
+
+    @property
+    def complained(self) -> bool:
+        """Whether anything but warnings was written to stderr."""
+        lines = self._stderr.decode("utf-8", "replace").splitlines()
+        return any(line.strip() and not _WARNING.match(line) for line in lines)
+
+    def kill(self) -> None:
+        """End the program and everything it started, now. Harmless when it has already ended."""
+        if self._process.poll() is None:
+            try:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                return
+        self._process.wait()

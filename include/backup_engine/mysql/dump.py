@@ -1,0 +1,181 @@
+"""One consistent dump of one schema as a stream of SQL, complete or failed, never in between.
+
+The stream has no USE and no CREATE DATABASE (``--databases`` is not used), so it can be loaded under any name
+and cannot find its way back into the source. Coordinates are printed as comments only.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import time
+from collections.abc import Collection, Iterator
+
+from include.backup_engine.errors import ContentIncomplete, DumpFailed, SourceBusy
+from include.backup_engine.mysql.client import ClientProcess, DumpProgram
+from include.backup_engine.mysql.server import Endpoint
+from include.backup_engine.mysql.stream import DumpContents, Piece, StreamScanner
+from include.backup_engine.records import Census
+
+_CHUNK = 1 << 18
+_START_TIMEOUT = 60.0
+
+_COMMON = (
+    "--single-transaction",
+    "--quick",
+    "--routines",
+    "--events",
+    "--triggers",
+    "--hex-blob",  # binary values survive every character set on the way
+    "--tz-utc",
+    "--no-tablespaces",  # else PROCESS is needed
+    "--default-character-set=utf8mb4",
+    "--max-allowed-packet=1G",
+    "--comments",  # the announcements that stream.py reads
+)
+
+
+def dump_arguments(
+    program: DumpProgram,
+    database: str,
+    *,
+    binary_log: bool,
+    versioned_tables: bool,
+    excluded_tables: Collection[str] = (),
+) -> list[str]:
+    """The argument list; options that not every version knows are used only where ``--help`` lists them."""
+    arguments = list(_COMMON)
+    if program.flavour == "mariadb":
+        if binary_log:
+            arguments.append("--master-data=2")
+        if versioned_tables:
+            if "dump-history" not in program.options:
+                raise DumpFailed(
+                    f"{program.path} cannot dump the history of system-versioned tables.",
+                    "Install a MariaDB client of version 10.11 or later, or exclude these tables.",
+                )
+            arguments.append("--dump-history")
+    else:
+        # Executed on a restore, GTID_PURGED fails or changes the target server; the sidecar has the GTIDs.
+        arguments.append("--set-gtid-purged=OFF")
+        if "column-statistics" in program.options:
+            arguments.append("--column-statistics=0")
+        if "skip-masking-policies" in program.options:
+            arguments.append("--skip-masking-policies")
+    arguments += [f"--ignore-table={database}.{table}" for table in sorted(excluded_tables)]
+    return [*arguments, database]
+
+
+class Dump:
+    """A running dump. Use :meth:`wait_until_open`, then :meth:`pieces` to the end, or :meth:`kill`."""
+
+    def __init__(self, program: DumpProgram, endpoint: Endpoint, arguments: list[str]) -> None:
+        self._process = ClientProcess(program, endpoint, arguments)
+        self._program = program
+        self._scanner = StreamScanner()
+        self._known_names: frozenset[str] = frozenset()
+        self._pieces = self._scanner.scan(self._chunks())
+        self._first: list[Piece] = []
+        self._deadline: float | None = None
+
+    @property
+    def contents(self) -> DumpContents:
+        """What the stream held so far."""
+        return self._scanner.contents
+
+    @property
+    def pid(self) -> int:
+        """Process id of the dump program."""
+        return self._process.pid
+
+    def know(self, census: Census) -> None:
+        """Names that may be quoted from the program's complaints."""
+        self._known_names = frozenset(item.name for item in census.everything)
+
+    def wait_until_open(self) -> None:
+        """Read until the dump's transaction is open: at its first object, or its end.
+
+        The program opens its transaction before it writes the first object, and what is read here is a few kB.
+
+        :raises SourceBusy: when that takes longer than a minute.
+        :raises DumpFailed: when the program ends with an error first.
+        """
+        self._deadline = time.monotonic() + _START_TIMEOUT
+        for piece in self._pieces:
+            self._first.append(piece)
+            if self.contents.started:
+                break
+        self._deadline = None
+
+    def pieces(self) -> Iterator[Piece]:
+        """The stream to its end.
+
+        :raises DumpFailed: exit code, end marker or complaints say that the dump is not complete.
+        """
+        yield from self._first
+        self._first.clear()
+        yield from self._pieces
+        if not self.contents.completed:
+            raise DumpFailed(
+                "The dump ended without its end marker.", "Run it again; if it stays so, look at the server's log."
+            )
+
+    def _chunks(self) -> Iterator[bytes]:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            while True:
+                if self._deadline is not None and not selector.select(max(0.0, self._deadline - time.monotonic())):
+                    raise SourceBusy(
+                        f"The dump did not open its transaction within {_START_TIMEOUT:.0f} s.",
+                        "Look for long-running statements on the source; the retry tries again.",
+                    )
+                chunk = os.read(self._process.stdout.fileno(), _CHUNK)
+                if not chunk:
+                    break
+                yield chunk
+        code = self._process.wait()
+        # mysqldump reports some failures, a table it may not read among them, and exits 0 all the same.
+        if code != 0 or self._process.complained:
+            ended = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            raise DumpFailed(
+                f"The dump program {ended} ({self._process.failure(self._known_names)}).",
+                "Look the error number up in the server's manual; the program's text is withheld, it may quote rows.",
+            )
+
+    def kill(self) -> None:
+        """End the program now."""
+        self._process.kill()
+
+
+def check_completeness(contents: DumpContents, census: Census) -> None:
+    """Compare what the stream held with what the schema holds.
+
+    :raises ContentIncomplete: naming every kind or object that is missing, or was not expected.
+    """
+    problems: list[str] = []
+    expected_tables = {table.name: table.rows for table in census.tables if table.kind == "table"}
+    expected_sequences = {table.name for table in census.tables if table.kind == "sequence"}
+    expected_views = {item.name for item in census.objects if item.kind == "view"}
+    for kind, expected, dumped in (
+        ("table", set(expected_tables), set(contents.tables)),
+        ("sequence", expected_sequences, set(contents.sequences)),
+        ("view", expected_views, set(contents.views)),
+    ):
+        problems += [f"{kind} {name} is missing" for name in sorted(expected - dumped)]
+        problems += [f"{kind} {name} was not expected" for name in sorted(dumped - expected)]
+    for kind, count, expected_count in (
+        ("routines", contents.routines, census.count("procedure") + census.count("function")),
+        ("triggers", contents.triggers, census.count("trigger")),
+        ("events", contents.events, census.count("event")),
+    ):
+        if count != expected_count:
+            problems.append(f"{count} of {expected_count} {kind}")
+    for name, dumped_rows in contents.tables.items():
+        expected_rows = expected_tables.get(name)
+        if dumped_rows is not None and expected_rows is not None and dumped_rows != expected_rows:
+            problems.append(f"table {name} has {dumped_rows} rows in the dump and {expected_rows} in the snapshot")
+    if problems:
+        raise ContentIncomplete(
+            f"The dump is not what the database holds: {'; '.join(problems[:20])}.",
+            "Check the backup account's grants (preflight names them); a table without transactions may have changed.",
+        )

@@ -1,0 +1,177 @@
+"""Watching a dump pass by: which objects it holds, where each table lies, how many rows it writes.
+
+The dump programs announce each part in a comment on a line of its own (``-- Table structure for table `x```)
+and escape newlines inside values, so a line that starts with ``-- `` is theirs. The exception are the bodies
+of routines, triggers and events; they stand between two DELIMITER lines and are passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from include.backup_engine.records import Coordinates
+
+SectionKind = Literal["settings", "table", "sequence", "code"]
+
+_HOLD_BACK = 1024  # longer than any announcement, so that none is cut in two
+_MARK = re.compile(rb"\n(?=-- |DELIMITER )([^\n]*)")
+_NAMED = re.compile(rb"-- (Table structure for table|Sequence structure for|Final view structure for view) `(.+)`\Z")
+_POSITION = re.compile(rb"-- CHANGE (?:MASTER|REPLICATION SOURCE) TO .*_LOG_FILE='([^']+)', .*_LOG_POS=(\d+)")
+_CODE = (
+    b"-- Temporary table structure for view",
+    b"-- Final view structure for view",
+    b"-- Dumping routines",
+    b"-- Dumping events",
+)
+
+
+@dataclass
+class Piece:
+    """A part of the stream; ``starts`` is set when a new section begins with it."""
+
+    data: bytes
+    starts: tuple[SectionKind, str] | None = None
+
+
+@dataclass
+class DumpContents:
+    """What was seen so far.
+
+    :param tables: rows per table; ``None`` where the dump's layout does not show them.
+    """
+
+    tables: dict[str, int | None] = field(default_factory=dict)
+    sequences: list[str] = field(default_factory=list)
+    views: list[str] = field(default_factory=list)
+    routines: int = 0
+    triggers: int = 0
+    events: int = 0
+    coordinates: Coordinates | None = None
+    started: bool = False
+    """Whether the dump has come to its first object, which means that its transaction is open."""
+    completed: bool = False
+    """Whether the dump program's own end marker was seen."""
+
+
+class _Tally:
+    """Occurrences of a byte string, also across the borders of pieces."""
+
+    def __init__(self, needle: bytes) -> None:
+        self._needle = needle
+        self._overlap = len(needle) - 1
+        self._tail = b""
+        self.count = 0
+
+    def feed(self, data: bytes) -> None:
+        self.count += data.count(self._needle) + (self._tail + data[: self._overlap]).count(self._needle)
+        self._tail = (self._tail + data[-self._overlap :])[-self._overlap :]
+
+
+class _RowCount:
+    """Rows in the INSERTs of one table, for the layout that puts each row on a line (MariaDB 10.11 and later)."""
+
+    def __init__(self) -> None:
+        self._rows = _Tally(b"\n(")
+        self._inserts = _Tally(b"\nINSERT INTO ")
+        self._row_per_line = _Tally(b" VALUES\n")
+
+    def feed(self, data: bytes) -> None:
+        for tally in (self._rows, self._inserts, self._row_per_line):
+            tally.feed(data)
+
+    @property
+    def rows(self) -> int | None:
+        return self._rows.count if self._inserts.count == self._row_per_line.count else None
+
+
+class StreamScanner:
+    """Cuts a dump into sections and fills :attr:`contents` as it passes."""
+
+    def __init__(self) -> None:
+        self.contents = DumpContents()
+        self._in_body = False
+        self._bodies: Literal["triggers", "routines", "events"] = "triggers"
+        self._table = ""
+        self._row_count: _RowCount | None = None
+
+    def scan(self, chunks: Iterable[bytes]) -> Iterator[Piece]:
+        """Pass the stream on; at most 1 KiB is held back."""
+        starts: tuple[SectionKind, str] | None = ("settings", "")
+        buffer = b""
+        for chunk in chunks:
+            buffer += chunk
+            whole = max(len(buffer) - _HOLD_BACK, 0)
+            for piece in self._pieces(buffer, whole, starts):
+                yield piece
+                starts = None
+            buffer = buffer[whole:]
+        yield from self._pieces(buffer, len(buffer), starts)
+        self._end_of_rows()
+
+    def _pieces(self, buffer: bytes, end: int, starts: tuple[SectionKind, str] | None) -> Iterator[Piece]:
+        position = 0
+        for mark in _MARK.finditer(buffer):
+            if mark.start() >= end:
+                break
+            # The newline before the announcement still belongs to what came before.
+            before = buffer[position : mark.start() + 1]
+            if self._row_count:
+                self._row_count.feed(before)
+            yield Piece(before, starts)
+            position, starts = mark.start() + 1, self._note(mark[1])
+        rest = buffer[position:end]
+        if self._row_count:
+            self._row_count.feed(rest)
+        if rest:
+            yield Piece(rest, starts)
+
+    def _note(self, line: bytes) -> tuple[SectionKind, str] | None:
+        """Take an announcement into account; returns the section that it starts, if it starts one."""
+        if line.startswith(b"DELIMITER "):
+            self._in_body = line.strip() != b"DELIMITER ;"
+            if self._in_body:
+                self._end_of_rows()
+                setattr(self.contents, self._bodies, getattr(self.contents, self._bodies) + 1)
+            return None
+        if self._in_body:
+            return None
+        contents = self.contents
+        if line.startswith(b"-- Dump completed"):
+            contents.completed = True
+        elif found := _POSITION.match(line):
+            contents.coordinates = Coordinates(binlog_file=found[1].decode(), binlog_position=int(found[2]))
+        elif line.startswith(b"-- Dumping data for table"):
+            self._row_count = _RowCount()
+        elif line.startswith(_CODE) or _NAMED.match(line):
+            return self._section(line)
+        return None
+
+    def _section(self, line: bytes) -> tuple[SectionKind, str]:
+        self._end_of_rows()
+        contents = self.contents
+        contents.started = True
+        self._bodies = "triggers"
+        named = _NAMED.match(line)
+        name = named[2].decode().replace("``", "`") if named else ""
+        if line.startswith(b"-- Table structure"):
+            self._table = name
+            contents.tables[name] = None
+            return "table", name
+        if line.startswith(b"-- Sequence structure"):
+            contents.sequences.append(name)
+            return "sequence", name
+        if line.startswith(b"-- Final view"):
+            contents.views.append(name)
+        elif line.startswith(b"-- Dumping routines"):
+            self._bodies = "routines"
+        elif line.startswith(b"-- Dumping events"):
+            self._bodies = "events"
+        return "code", ""
+
+    def _end_of_rows(self) -> None:
+        if self._row_count:
+            self.contents.tables[self._table] = self._row_count.rows
+            self._row_count = None
