@@ -140,6 +140,21 @@ class StreamFacts(Record):
     events: int
 
 
+class SourceFacts(Record):
+    """Everything that was learnt about a source in the snapshot of one dump.
+
+    :param tools: name -> version of what made the dump.
+    """
+
+    database: str
+    server: ServerIdentity
+    consistency: Consistency
+    census: Census
+    stream: StreamFacts
+    tools: dict[str, str]
+    fingerprint_seconds: float = 0.0
+
+
 class MessageFacts(Record):
     """Geometry and identity of the encrypted message (base64 where bytes)."""
 

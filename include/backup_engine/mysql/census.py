@@ -192,6 +192,16 @@ def _events(connection: Connection[Any], database: str) -> Iterator[ObjectFacts]
         )
 
 
+def has_versioned_tables(connection: Connection[Any], database: str) -> bool:
+    """Whether the schema has system-versioned tables, whose history a dump must be asked for."""
+    found = scalar(
+        connection,
+        "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = %s AND table_type = 'SYSTEM VERSIONED'",
+        (database,),
+    )
+    return bool(found)
+
+
 def schema_changes(before: Census, after: Census) -> list[str]:
     """What was created, altered or dropped between two censuses of the same schema, by name."""
     old, new = (

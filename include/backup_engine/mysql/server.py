@@ -191,3 +191,21 @@ def database_exists(connection: Connection[Any], database: str) -> bool:
     """Whether a schema of that name is visible to this account."""
     found = scalar(connection, "SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name = %s", (database,))
     return bool(found)
+
+
+def kill_connection(endpoint: Endpoint, connection_id: int) -> bool:
+    """End another connection of the same account, and the statement that it is running there.
+
+    :return: whether the server was told; ``False`` when it cannot be reached or knows the connection no more.
+    """
+    try:
+        with endpoint.connect() as connection:
+            rows(connection, f"KILL {connection_id}")
+    except BackupError:
+        return False
+    return True
+
+
+def own_id(connection: Connection[Any]) -> int:
+    """The connection's id on the server."""
+    return int(scalar(connection, "SELECT CONNECTION_ID()"))

@@ -25,7 +25,16 @@ from pymysql.connections import Connection
 
 from include.backup_engine.errors import SnapshotUnproven, SourceBusy
 from include.backup_engine.mysql.privileges import Grants
-from include.backup_engine.mysql.server import Endpoint, quote, row, rows, scalar, server_errors, variable
+from include.backup_engine.mysql.server import (
+    Endpoint,
+    own_id,
+    quote,
+    row,
+    rows,
+    scalar,
+    server_errors,
+    variable,
+)
 from include.backup_engine.records import Consistency, Coordinates, ServerIdentity
 
 Method = Literal["global_read_lock", "table_read_locks", "equal_coordinates"]
@@ -37,9 +46,11 @@ class Snapshot:
     """A transaction that sees the snapshot, and the lock that still holds the server there.
 
     :param connection: reads the snapshot; it also holds the advisory lock that keeps two backups apart.
+    :param connection_id: its id on the server, for KILL.
     """
 
     connection: Connection[Any]
+    connection_id: int
     method: Method
     coordinates: Coordinates
     taken_at: datetime
@@ -119,7 +130,9 @@ def open_snapshot(endpoint: Endpoint, server: ServerIdentity, grants: Grants, da
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
         coordinates = _coordinates(reader, lock, server, grants) if binary_log else Coordinates()
-        snapshot = Snapshot(reader, method, coordinates, datetime.now(UTC), non_transactional, lock, locked_at)
+        snapshot = Snapshot(
+            reader, own_id(reader), method, coordinates, datetime.now(UTC), non_transactional, lock, locked_at
+        )
         yield snapshot
     finally:
         for connection in (snapshot._lock if snapshot else lock, reader):

@@ -1,0 +1,69 @@
+"""Periodically: restore the newest backup into a scratch database, and prove it equal to what the source held.
+
+pick → create scratch → restore → compare → drop scratch → show that it is gone → evidence. The last task fails
+the run when anything was not shown, after it has written that down.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.sdk import DAG, CronTriggerTimetable, Param, TriggerRule, task_group
+from backup_airflow.operators.drill import (
+    CompareWithSnapshotOperator,
+    CreateScratchDatabaseOperator,
+    DropScratchDatabaseOperator,
+    PickBackupOperator,
+    RestoreBackupOperator,
+    ScratchIsGoneOperator,
+)
+from backup_airflow.operators.evidence import RecordDrillEvidenceOperator
+
+from include.backup_engine.policy import load_policy
+
+policy = load_policy()
+
+
+@task_group
+def drill(source: str) -> None:
+    """One source's drill."""
+    pick = PickBackupOperator(task_id="pick_backup", source=source, backup="{{ params.backup }}")
+    create = CreateScratchDatabaseOperator(task_id="create_scratch", source=source, picked=pick.output)
+    scratch: dict[str, Any] = {"source": source, "picked": pick.output, "database": create.output}
+    restore = RestoreBackupOperator(task_id="restore", **scratch)
+    compare = CompareWithSnapshotOperator(task_id="compare", **scratch)
+    drop = DropScratchDatabaseOperator(task_id="drop_scratch", **scratch)
+    gone = ScratchIsGoneOperator(task_id="scratch_is_gone", **scratch)
+    record = RecordDrillEvidenceOperator(
+        task_id="record_evidence",
+        trigger_rule=TriggerRule.ALL_DONE,
+        restoration=restore.output,
+        compared=compare.output,
+        scratch_is_gone=gone.output,
+        **scratch,
+    )
+    create >> restore >> compare >> drop.as_teardown(setups=create) >> gone >> record
+
+
+with DAG(
+    dag_id="restore_drill",
+    description="Restore the newest backup and prove it equal to its source",
+    doc_md=__doc__,
+    schedule=CronTriggerTimetable(policy.drill.cron, timezone=policy.schedule.timezone),
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=24),
+    default_args={"owner": "backup", "retries": 1, "execution_timeout": timedelta(hours=20)},
+    params={
+        "backup": Param(
+            "latest",
+            type="string",
+            title="Backup",
+            description="latest, a backup's name, or an ISO time: the newest backup at or before it",
+        )
+    },
+    tags=["backup", "drill"],
+):
+    drill.expand(source=list(policy.sources))

@@ -1,0 +1,152 @@
+"""The evidence: one record per backup, drill, recovery and deletion, each with the digest of the one before.
+
+Records are numbered; a number is taken by creating its key conditionally, so two writers cannot take the same
+one. Removing or changing a record breaks the chain at the next, which :func:`check_chain` finds with nothing
+but the bucket.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from include.backup_engine.errors import BackupExists, EvidenceError
+from include.backup_engine.records import Record
+from include.backup_engine.store.catalog import Entry
+from include.backup_engine.store.s3 import Vault
+from include.backup_engine.verify import Verification
+
+RECORD_VERSION = 1
+_KEY = re.compile(r"evidence/(?P<year>\d{4})/(?P<month>\d{2})/(?P<number>\d{8})\.json\Z")
+_MAX_RECORD_BYTES = 1 << 20
+_TRIES = 20
+
+Kind = Literal["backup", "drill", "recovery", "deletion"]
+
+
+class EvidenceRecord(Record):
+    """One record.
+
+    :param recorded_at: UTC.
+    :param outcome: ``passed`` or ``failed``; a failure is evidence, too.
+    :param facts: what was done, compared and measured; no row data.
+    :param previous_sha256: hex digest of the record before, as stored; ``None`` for the first.
+    """
+
+    record_version: Literal[1] = 1
+    number: int
+    kind: Kind
+    recorded_at: datetime
+    source: str
+    outcome: Literal["passed", "failed"]
+    facts: dict[str, Any]
+    previous_sha256: str | None
+
+
+def append(
+    reader: Vault,
+    writer: Vault,
+    kind: Kind,
+    source: str,
+    outcome: Literal["passed", "failed"],
+    facts: Mapping[str, Any],
+) -> tuple[str, EvidenceRecord]:
+    """Write the next record; returns its key.
+
+    :param reader: may list and read; the writer may do neither.
+    :raises EvidenceError: when no number could be had.
+    """
+    for _ in range(_TRIES):
+        last = _last_key(reader)
+        previous = reader.get(last, max_bytes=_MAX_RECORD_BYTES) if last else None
+        now = datetime.now(UTC)
+        record = EvidenceRecord(
+            number=_number(last) + 1 if last else 1,
+            kind=kind,
+            recorded_at=now,
+            source=source,
+            outcome=outcome,
+            facts=dict(facts),
+            previous_sha256=hashlib.sha256(previous).hexdigest() if previous is not None else None,
+        )
+        key = f"{writer.prefix}evidence/{now:%Y/%m}/{record.number:08d}.json"
+        body = json.dumps(record.model_dump(mode="json"), indent=2, ensure_ascii=False).encode()
+        try:
+            writer.put_once(key, body, content_type="application/json")
+        except BackupExists:
+            continue  # another task took the number: chain to its record instead
+        return key, record
+    raise EvidenceError(
+        f"No evidence record could be written in {_TRIES} tries: others took every number.", "Run the task again."
+    )
+
+
+def backup_facts(entry: Entry, verification: Verification) -> dict[str, Any]:
+    """What the record of a backup says: how it was made, what it holds, and what was read back."""
+    facts = entry.sidecar.facts if entry.sidecar else None
+    if facts is None:
+        raise EvidenceError(f"{entry.key} does not record what it holds.", "Only our own backups are recorded.")
+    census = facts.census
+    kinds = ("table", "sequence", "view", "procedure", "function", "trigger", "event")
+    return {
+        "backup": verification.name,
+        "backup_id": facts.backup_id,
+        "sidecar_sha256": hashlib.sha256(entry.raw_sidecar or b"").hexdigest(),
+        "consistency": facts.consistency.model_dump(mode="json"),
+        "counts": {kind: census.count(kind) for kind in kinds},
+        "rows": census.rows,
+        "excluded_tables": census.excluded_tables,
+        "not_fingerprinted": {table.name: table.note for table in census.tables if table.note},
+        "sql_bytes": facts.stream.sql_bytes,
+        "compressed_bytes": facts.stream.compressed_bytes,
+        "fingerprint_seconds": facts.fingerprint_seconds,
+        "timings": facts.timings.model_dump(mode="json"),
+        "chain": facts.chain.model_dump(mode="json"),
+        "made_by": facts.airflow,
+        "attempt": facts.attempt,
+        "verification": verification.model_dump(mode="json"),
+    }
+
+
+def records(reader: Vault) -> Iterator[tuple[str, bytes, EvidenceRecord]]:
+    """All records, oldest first, as stored and as read."""
+    for key in sorted(_keys(reader), key=_number):
+        raw = reader.get(key, max_bytes=_MAX_RECORD_BYTES)
+        try:
+            yield key, raw, EvidenceRecord.model_validate_json(raw)
+        except ValueError:
+            raise EvidenceError(f"{key} is not an evidence record.", "Look at its versions in the bucket.") from None
+
+
+def check_chain(reader: Vault) -> int:
+    """Check that no record was removed or changed; returns how many there are.
+
+    :raises EvidenceError: naming the first record that does not follow from the one before.
+    """
+    digest: str | None = None
+    number = 0
+    for key, raw, record in records(reader):
+        if record.number != number + 1 or record.previous_sha256 != digest or _number(key) != record.number:
+            raise EvidenceError(
+                f"The evidence chain breaks at {key}: record {number} before it was removed or changed.",
+                "Compare the object versions in the bucket with CloudTrail.",
+            )
+        digest, number = hashlib.sha256(raw).hexdigest(), record.number
+    return number
+
+
+def _keys(reader: Vault) -> Iterator[str]:
+    return (o.key for o in reader.list(f"{reader.prefix}evidence/") if _KEY.search(o.key))
+
+
+def _number(key: str) -> int:
+    match = _KEY.search(key)
+    return int(match["number"]) if match else 0
+
+
+def _last_key(reader: Vault) -> str | None:
+    return max(_keys(reader), key=_number, default=None)

@@ -1,0 +1,72 @@
+"""Whether a restored schema works, beyond having the right content: views run, definers exist, no orphans."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from pymysql.connections import Connection
+
+from include.backup_engine.errors import BackupError
+from include.backup_engine.mysql.server import quote, rows, scalar
+from include.backup_engine.records import Record
+
+
+class Health(Record):
+    """What was tried and what failed, by name.
+
+    :param foreign_keys: foreign keys whose rows were all checked for a parent.
+    """
+
+    views: int
+    foreign_keys: int
+    findings: list[str]
+
+
+def check_health(connection: Connection[Any], database: str) -> Health:
+    """Select from every view, and look for child rows without a parent under every foreign key.
+
+    :raises SourceUnavailable: the server is lost.
+    """
+    views = [
+        str(name)
+        for (name,) in rows(
+            connection,
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = %s AND table_type = 'VIEW'",
+            (database,),
+        )
+    ]
+    findings: list[str] = []
+    for name in views:
+        try:
+            rows(connection, f"SELECT * FROM {quote(database)}.{quote(name)} LIMIT 1")  # noqa: S608 - quoted
+        except BackupError:
+            findings.append(f"view {name} cannot be selected from")
+    foreign_keys = _foreign_keys(connection, database)
+    for (table, name), query in foreign_keys.items():
+        if orphans := scalar(connection, query):
+            findings.append(f"foreign key {name} of table {table} has {orphans} rows without a parent")
+    return Health(views=len(views), foreign_keys=len(foreign_keys), findings=findings)
+
+
+def _foreign_keys(connection: Connection[Any], database: str) -> dict[tuple[str, str], str]:
+    """A query per foreign key that counts its orphans. A key with a NULL column refers to nothing (MATCH SIMPLE)."""
+    columns: dict[tuple[str, str], list[tuple[str, str, str]]] = defaultdict(list)
+    for table, name, column, parent, parent_column in rows(
+        connection,
+        "SELECT table_name, constraint_name, column_name, referenced_table_name, referenced_column_name"
+        " FROM information_schema.key_column_usage WHERE table_schema = %s AND referenced_table_schema = %s"
+        " ORDER BY table_name, constraint_name, ordinal_position",
+        (database, database),
+    ):
+        columns[str(table), str(name)].append((str(column), str(parent), str(parent_column)))
+    queries: dict[tuple[str, str], str] = {}
+    for key, parts in columns.items():
+        child, parent = (f"{quote(database)}.{quote(name)}" for name in (key[0], parts[0][1]))
+        matches = " AND ".join(f"p.{quote(there)} = c.{quote(here)}" for here, _, there in parts)
+        given = " AND ".join(f"c.{quote(here)} IS NOT NULL" for here, _, _ in parts)
+        queries[key] = (
+            f"SELECT COUNT(*) FROM {child} c WHERE {given}"  # noqa: S608 - identifiers are quoted
+            f" AND NOT EXISTS (SELECT 1 FROM {parent} p WHERE {matches})"
+        )
+    return queries

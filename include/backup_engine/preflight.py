@@ -1,0 +1,175 @@
+"""What must hold before anything is dumped: every missing privilege, key, setting or program, with its remedy.
+
+All checks run, so that one look at the log is enough to put everything right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from include.backup_engine.crypto.data_key import Keyring
+from include.backup_engine.crypto.original import MAX_BYTES as ORIGINAL_MAX_BYTES
+from include.backup_engine.errors import BackupError, BackupMissing, PreflightError
+from include.backup_engine.mysql.client import find_dump_program
+from include.backup_engine.mysql.privileges import Grants
+from include.backup_engine.mysql.server import Endpoint, identify, quote, rows, scalar, variable
+from include.backup_engine.mysql.snapshot import choose_method
+from include.backup_engine.policy import Policy, SourcePolicy
+from include.backup_engine.records import Chain
+from include.backup_engine.report import Reporter, megabytes
+from include.backup_engine.store.catalog import Catalog
+from include.backup_engine.store.s3 import Vault
+from include.backup_engine.store.staging import Staging
+
+
+@dataclass
+class Findings:
+    """What a check found: problems stop the backup, warnings are told."""
+
+    problems: list[BackupError] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def require(self, holds: bool, cause: str, remedy: str) -> None:
+        """Note a problem unless it holds."""
+        if not holds:
+            self.problems.append(PreflightError(cause, remedy))
+
+    def attempt(self, check: Callable[[], object]) -> None:
+        """Run a check that raises."""
+        try:
+            check()
+        except BackupError as error:
+            self.problems.append(error)
+
+
+def preflight(
+    source: str, policy: Policy, endpoint: Endpoint, reader: Vault, writer_keys: Keyring, reader_keys: Keyring,
+    reporter: Reporter,
+) -> None:  # fmt: skip
+    """Check source, client, keys, bucket and staging.
+
+    :raises PreflightError: naming everything that is not as it must be.
+    """
+    findings = Findings()
+    with reporter.stage("Source"):
+        findings.attempt(lambda: _check_source(policy.source(source), endpoint, findings, reporter))
+    with reporter.stage("Keys"):
+        findings.attempt(lambda: _check_keys(policy, writer_keys, reader_keys, reporter))
+    with reporter.stage("Bucket"):
+        findings.attempt(lambda: _check_bucket(policy, reader, findings, reporter))
+    if staging := policy.source(source).staging_dir:
+        findings.attempt(lambda: Staging(staging))
+    for warning in findings.warnings:
+        reporter.warn(warning)
+    if not findings.problems:
+        reporter.line(f"Preflight of {source} passed", warnings=len(findings.warnings))
+        return
+    if len(findings.problems) == 1:
+        raise findings.problems[0]
+    causes = " ".join(f"({n}) {problem.cause}" for n, problem in enumerate(findings.problems, 1))
+    remedies = " ".join(f"({n}) {problem.remedy}" for n, problem in enumerate(findings.problems, 1))
+    raise PreflightError(causes, remedies)
+
+
+def _check_source(policy: SourcePolicy, endpoint: Endpoint, findings: Findings, reporter: Reporter) -> None:
+    connection = endpoint.connect(policy.database)
+    try:
+        server = identify(connection)
+        grants = Grants.of(connection)
+        for missing in grants.missing_for_backup(server, policy.database):
+            findings.require(False, f"The backup account lacks {missing}.", f"GRANT {missing} TO the account.")
+        findings.attempt(lambda: find_dump_program(server.flavour))
+        binary_log = variable(connection, "log_bin") == "ON"
+        findings.attempt(lambda: choose_method(server, grants, policy.database, binary_log))
+        if not binary_log:
+            findings.warnings.append("The source writes no binary log: no coordinates can be recorded")
+        for (view,) in rows(
+            connection,
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = %s AND table_type = 'VIEW'",
+            (policy.database,),
+        ):
+            try:
+                rows(connection, f"SELECT * FROM {quote(str(view))} LIMIT 0")  # noqa: S608 - quoted
+            except BackupError:
+                findings.require(
+                    False,
+                    f"The view {view} is broken: it cannot be selected from, and no dump can contain it.",
+                    "Repair or drop it; its tables, columns or definer are missing.",
+                )
+        size = int(
+            scalar(
+                connection,
+                "SELECT COALESCE(SUM(data_length), 0) FROM information_schema.tables WHERE table_schema = %s",
+                (policy.database,),
+            )
+        )
+        findings.require(
+            policy.format != "v1" or size <= ORIGINAL_MAX_BYTES,
+            f"{policy.database} holds {megabytes(size)}, more than a v1 file may ({megabytes(ORIGINAL_MAX_BYTES)}).",
+            "Use format: v2.",
+        )
+        encryption = scalar(connection, "SHOW SESSION STATUS LIKE 'Ssl_cipher'")
+        reporter.line(
+            "Source is reachable", server=server.version, database=policy.database, data=megabytes(size),
+            tls=endpoint.tls_mode, cipher=encryption and "in use" if endpoint.tls_mode != "DISABLED" else None,
+        )  # fmt: skip
+    finally:
+        connection.close()
+
+
+def _check_keys(policy: Policy, writer: Keyring, reader: Keyring, reporter: Reporter) -> None:
+    vault = policy.vault
+    data_key_arn, sse_key_arn = reader.resolve(vault.data_key_id), reader.resolve(vault.sse_key_id)
+    if data_key_arn == sse_key_arn:
+        raise PreflightError(
+            f"data_key_id and sse_key_id are the same KMS key, {data_key_arn}.",
+            "Use two keys: the writer needs kms:Decrypt on the SSE key and must not have it on the other.",
+        )
+    # The one thing the writer does with it, done once for nothing: permission and key state are then known.
+    writer.generate(vault.data_key_id, {"purpose": "mysql-backup-preflight"}).forget()
+    reporter.line("Keys are usable", data_key=data_key_arn, sse_key=sse_key_arn, request_id=writer.last_request_id)
+
+
+def _check_bucket(policy: Policy, reader: Vault, findings: Findings, reporter: Reporter) -> None:
+    settings, bucket = reader.bucket_settings(), policy.vault.bucket
+    findings.warnings += [f"The reader may not see the {name} of bucket {bucket}" for name in settings.denied]
+    visible = {
+        "versioning": (settings.versioning, "Turn versioning on: a backup is pinned to one version of its object."),
+        "public access block": (settings.public_access_blocked, "Turn all four public access blocks on."),
+    }
+    for name, (holds, remedy) in visible.items():
+        findings.require(holds or name in settings.denied, f"The bucket {bucket} has no {name}.", remedy)
+    if policy.vault.object_lock:
+        findings.require(
+            settings.object_lock or "object lock" in settings.denied,
+            f"The policy asks for object_lock, and the bucket {bucket} has none.",
+            "Enable Object Lock on the bucket, or set object_lock: null.",
+        )
+    if settings.default_encryption != "aws:kms" and "default encryption" not in settings.denied:
+        findings.warnings.append(f"The default encryption of bucket {bucket} is {settings.default_encryption}")
+    if settings.abort_multipart_days is None and "lifecycle" not in settings.denied:
+        findings.warnings.append(
+            f"No lifecycle rule of bucket {bucket} aborts unfinished uploads; killed attempts stay until swept"
+        )
+    reporter.line(
+        "Bucket is as it must be" if not findings.problems else "Bucket was read",
+        bucket=bucket, versioning=settings.versioning, default_encryption=settings.default_encryption,
+        object_lock=settings.object_lock, abort_multipart_days=settings.abort_multipart_days,
+    )  # fmt: skip
+
+
+def link_to_previous(source: str, reader: Vault) -> Chain:
+    """The link that the next backup of a source gets: to the newest complete one."""
+    try:
+        previous = Catalog(reader).find(source, "latest")
+    except BackupMissing:
+        return Chain(sequence=1)
+    facts = previous.sidecar.facts if previous.sidecar else None
+    raw = previous.raw_sidecar or b""
+    return Chain(
+        sequence=facts.chain.sequence + 1 if facts else 1,
+        previous_backup_id=facts.backup_id if facts else None,
+        previous_sidecar_sha256=hashlib.sha256(raw).hexdigest(),
+    )

@@ -1,0 +1,190 @@
+"""Restoring a backup into a database that holds nothing yet.
+
+The whole backup is authenticated before the first statement runs; then it is read again, from the same version
+of the object, and loaded. The fence stands before both: what must not be written to is refused.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pymysql.connections import Connection
+
+from include.backup_engine.cancel import Cancellation
+from include.backup_engine.crypto.data_key import Keyring
+from include.backup_engine.errors import RestoreRefused, UnsupportedFormat
+from include.backup_engine.mysql.load import Loader
+from include.backup_engine.mysql.server import (
+    Endpoint,
+    database_exists,
+    identify,
+    kill_connection,
+    own_id,
+    quote,
+    rows,
+    scalar,
+)
+from include.backup_engine.policy import Policy
+from include.backup_engine.records import Record
+from include.backup_engine.report import Reporter, megabytes, peak_memory, rate
+from include.backup_engine.stored import StoredBackup
+from include.backup_engine.verify import Verification, verify
+
+DRILL_PREFIX = "drill_"
+_CHARSET = re.compile(r"[A-Za-z0-9_]{1,64}\Z")
+
+
+class Restoration(Record):
+    """What was restored, and how long it took.
+
+    :param seconds: of the load alone; ``verified`` has the seconds of the pass before.
+    """
+
+    backup: str
+    database: str
+    verified: Verification
+    statements: int
+    sql_bytes: int
+    seconds: float
+    bytes_per_second: float
+    definers_mapped: int
+    events_disabled: int
+    peak_memory_bytes: int
+
+
+def create_database(endpoint: Endpoint, database: str, backup: StoredBackup) -> None:
+    """Create the target with the character set that the source had. It must not exist.
+
+    :raises RestoreRefused: it exists, or the backup was taken from this very schema of this very server.
+    """
+    facts = backup.facts
+    if facts is None:
+        raise UnsupportedFormat(
+            f"{backup.name} was made by the original system, whose sidecar does not describe the database.",
+            "Create the database by hand, decrypt the backup, and load it with the client.",
+        )
+    connection = endpoint.connect()
+    try:
+        _refuse_source(connection, database, backup)
+        if database_exists(connection, database):
+            raise RestoreRefused(
+                f"The database {database} exists on {endpoint.name or endpoint.host}.",
+                "Choose another name; a restore never writes into a database that exists.",
+            )
+        charset, collation = facts.census.charset, facts.census.collation
+        if not (_CHARSET.match(charset) and _CHARSET.match(collation)):
+            raise RestoreRefused("The sidecar's character set is not a name.", "Use another backup.")
+        rows(connection, f"CREATE DATABASE {quote(database)} CHARACTER SET {charset} COLLATE {collation}")
+    finally:
+        connection.close()
+
+
+def drop_drill_database(endpoint: Endpoint, database: str) -> None:
+    """Drop a drill's database. Any other name is refused.
+
+    :raises RestoreRefused: the name does not have the drill prefix.
+    """
+    if not database.startswith(DRILL_PREFIX):
+        raise RestoreRefused(f"{database} is not a drill's database.", f"Only {DRILL_PREFIX}… is ever dropped.")
+    with endpoint.connect() as connection:
+        rows(connection, f"DROP DATABASE IF EXISTS {quote(database)}")
+
+
+def database_is_gone(endpoint: Endpoint, database: str) -> bool:
+    """Whether the server has no such database."""
+    with endpoint.connect() as connection:
+        return not database_exists(connection, database)
+
+
+def restore(
+    backup: StoredBackup,
+    endpoint: Endpoint,
+    database: str,
+    policy: Policy,
+    keyring: Keyring,
+    reporter: Reporter,
+    cancellation: Cancellation,
+    *,
+    events: Literal["disable", "keep"] = "disable",
+) -> Restoration:
+    """Verify the backup, then load it into an empty database.
+
+    :raises IntegrityError: the backup is not what was made; no statement has run.
+    :raises RestoreRefused: the target is not empty or is the source, or a statement would leave it.
+    :raises LoadFailed: the server refused a statement; the target is to be dropped.
+    """
+    verified = verify(backup, policy, keyring, reporter)
+    facts = backup.facts
+    with reporter.stage(f"Load into {database}"):
+        started = time.monotonic()
+        connection = endpoint.connect(database)
+        try:
+            _refuse_source(connection, database, backup)
+            _refuse_filled(connection, database)
+            loading = own_id(connection)
+            with cancellation.action(lambda: kill_connection(endpoint, loading)):
+                loader = Loader(
+                    connection,
+                    database,
+                    source_database=facts.database if facts else database,
+                    other_schemas=[str(name) for (name,) in rows(connection, "SHOW DATABASES") if name != database],
+                    events=events,
+                )
+                loaded = loader.load(_until(cancellation, reporter.watch(backup.sql(), "Loaded")))
+        finally:
+            if connection.open:
+                connection.close()
+        seconds = time.monotonic() - started
+    reporter.line(
+        f"Backup {backup.name} restored into {database}: {sum(loaded.statements.values())} statements",
+        sql=megabytes(loaded.sql_bytes),
+        seconds=round(seconds, 1),
+        rate=rate(loaded.sql_bytes, seconds),
+        definers_mapped_to_this_account=loaded.definers_mapped,
+        events_created_disabled=loaded.events_disabled,
+        peak_memory=megabytes(peak_memory()),
+    )
+    return Restoration(
+        backup=backup.name.stem,
+        database=database,
+        verified=verified,
+        statements=sum(loaded.statements.values()),
+        sql_bytes=loaded.sql_bytes,
+        seconds=round(seconds, 3),
+        bytes_per_second=round(loaded.sql_bytes / seconds),
+        definers_mapped=loaded.definers_mapped,
+        events_disabled=loaded.events_disabled,
+        peak_memory_bytes=peak_memory(),
+    )
+
+
+def _until(cancellation: Cancellation, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        cancellation.check()
+        yield chunk
+
+
+def _refuse_source(connection: Connection[Any], database: str, backup: StoredBackup) -> None:
+    facts = backup.facts
+    if facts and facts.database == database and facts.server.instance_id == identify(connection).instance_id:
+        raise RestoreRefused(
+            f"{database} on this server is the source of {backup.name}.", "Restore under another name, or elsewhere."
+        )
+
+
+def _refuse_filled(connection: Connection[Any], database: str) -> None:
+    found = scalar(
+        connection,
+        "SELECT (SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = %s)"
+        " + (SELECT COUNT(*) FROM information_schema.routines WHERE routine_schema = %s)"
+        " + (SELECT COUNT(*) FROM information_schema.events WHERE event_schema = %s)",
+        (database, database, database),
+    )
+    if found:
+        raise RestoreRefused(
+            f"The database {database} is not empty: it holds {found} objects.",
+            "Restore into a database that does not exist yet.",
+        )

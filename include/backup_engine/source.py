@@ -1,0 +1,240 @@
+"""Reading a source: one snapshot, and from it a compressed dump, a census and fingerprints.
+
+The dump streams while a second connection, in the same snapshot, counts and hashes every table. What the
+stream must prove (exit codes, end marker, census, unchanged schema) is proved before its last byte is handed
+out, so whoever writes the stream elsewhere never completes a dump that is not whole.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib.metadata import version
+
+from include.backup_engine.cancel import Cancellation
+from include.backup_engine.compression import Compressor
+from include.backup_engine.errors import PreflightError, SchemaChanged, SnapshotUnproven
+from include.backup_engine.mysql.census import add_fingerprints, has_versioned_tables, schema_changes, take_census
+from include.backup_engine.mysql.client import DumpProgram, find_dump_program
+from include.backup_engine.mysql.dump import Dump, check_completeness, dump_arguments
+from include.backup_engine.mysql.privileges import Grants
+from include.backup_engine.mysql.server import Endpoint, identify, kill_connection, variable
+from include.backup_engine.mysql.snapshot import Snapshot, open_snapshot
+from include.backup_engine.policy import SourcePolicy
+from include.backup_engine.records import Census, Section, ServerIdentity, SourceFacts, StreamFacts, TableFacts
+from include.backup_engine.report import Reporter, megabytes
+
+# A gzip member or zstd frame is ended at a table's start once it holds this much SQL: small enough to fetch
+# one table without its neighbours, large enough not to cost compression.
+_MEMBER_SQL_BYTES = 4 << 20
+_SNAPSHOT_ATTEMPTS = 5
+
+
+class SourceReader:
+    """One reading of a source. Consume :meth:`compressed` to its end, then ask :meth:`facts`."""
+
+    def __init__(
+        self, snapshot: Snapshot, dump: Dump, server: ServerIdentity, policy: SourcePolicy, program: DumpProgram,
+        endpoint: Endpoint, reporter: Reporter, cancellation: Cancellation,
+    ) -> None:  # fmt: skip
+        self._snapshot = snapshot
+        self._dump = dump
+        self._server = server
+        self._policy = policy
+        self._program = program
+        self._endpoint = endpoint
+        self._reporter = reporter
+        self._cancellation = cancellation
+        self._compressor = Compressor(policy.compression)
+        self._sections: list[Section] = []
+        self._census: Census | None = None
+        self._fingerprint_seconds = 0.0
+
+    def compressed(self) -> Iterator[bytes]:
+        """The dump, compressed, in members that start at tables.
+
+        :raises DumpFailed, ContentIncomplete, SchemaChanged: before the last chunk.
+        """
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="census") as pool:
+            census = pool.submit(self._take_census)
+            try:
+                for block in self._reporter.watch(self._compressed_pieces(), "Compressed"):
+                    if census.done():
+                        census.result()  # if it failed, so has the backup, and there is no need to go on
+                    yield block
+                self._census = self._checked(census)
+            except BaseException:
+                self._stop_census(census)
+                raise
+            yield self._compressor.finish()
+
+    def _compressed_pieces(self) -> Iterator[bytes]:
+        compressor = self._compressor
+        for piece in self._dump.pieces():
+            self._cancellation.check()
+            if piece.starts:
+                if compressor.bytes_in - compressor.member_in >= _MEMBER_SQL_BYTES:
+                    yield compressor.cut()
+                self._start_section(*piece.starts)
+            if block := compressor.compress(piece.data):
+                yield block
+        self._end_section()
+
+    def _start_section(self, kind: str, name: str) -> None:
+        self._end_section()
+        compressor = self._compressor
+        self._sections.append(
+            Section.model_validate(
+                {
+                    "kind": kind,
+                    "name": name,
+                    "sql_offset": compressor.bytes_in,
+                    "sql_length": 0,
+                    "compressed_offset": compressor.member_out,
+                    "member_sql_offset": compressor.member_in,
+                }
+            )
+        )
+
+    def _end_section(self) -> None:
+        if self._sections:
+            last = self._sections[-1]
+            length = self._compressor.bytes_in - last.sql_offset
+            rows = self._dump.contents.tables.get(last.name) if last.kind == "table" else None
+            self._sections[-1] = last.model_copy(update={"sql_length": length, "rows": rows})
+
+    def _take_census(self) -> Census:
+        connection, database = self._snapshot.connection, self._policy.database
+        census = take_census(connection, self._server.flavour, database, self._policy.exclude_tables)
+        self._dump.know(census)
+        started = time.monotonic()
+
+        def after_table(_: TableFacts) -> None:
+            self._cancellation.check()
+
+        census = add_fingerprints(connection, database, census, after_table)
+        self._fingerprint_seconds = round(time.monotonic() - started, 3)
+        return census
+
+    def _checked(self, census: Future[Census]) -> Census:
+        """The census, once it agrees with the stream and the schema has not changed under it."""
+        taken = census.result()
+        check_completeness(self._dump.contents, taken)
+        connection = self._endpoint.connect(self._policy.database)
+        try:
+            now = take_census(connection, self._server.flavour, self._policy.database, self._policy.exclude_tables)
+        finally:
+            connection.close()
+        if changed := schema_changes(taken, now):
+            raise SchemaChanged(
+                f"The schema changed while it was dumped: {', '.join(changed[:20])}.",
+                "Keep schema changes out of the backup window; the retry tries again.",
+            )
+        return taken
+
+    def _stop_census(self, census: Future[Census]) -> None:
+        """Free the thread that may be waiting for a long query, so that nobody has to wait for it."""
+        self._dump.kill()
+        if census.done() or census.cancel():
+            return
+        if not kill_connection(self._endpoint, self._snapshot.connection_id):
+            self._reporter.warn("The census query could not be stopped on the server")
+        census.exception()  # waits; whatever it says, the first error is the one to report
+
+    def facts(self) -> SourceFacts:
+        """What was learnt, once :meth:`compressed` has ended."""
+        if self._census is None:
+            raise RuntimeError("facts() before the stream has ended")
+        contents = self._dump.contents
+        return SourceFacts(
+            database=self._policy.database,
+            server=self._server,
+            consistency=self._snapshot.consistency(),
+            census=self._census,
+            stream=StreamFacts(
+                sql_bytes=self._compressor.bytes_in,
+                compressed_bytes=self._compressor.bytes_out,
+                sections=self._sections,
+                views=contents.views,
+                routines=contents.routines,
+                triggers=contents.triggers,
+                events=contents.events,
+            ),
+            tools={
+                "dump": self._program.version,
+                "python": platform.python_version(),
+                **{name: version(name) for name in ("cryptography", "isal", "zstandard", "boto3")},
+            },
+            fingerprint_seconds=self._fingerprint_seconds,
+        )
+
+
+@contextmanager
+def read_source(
+    endpoint: Endpoint, policy: SourcePolicy, reporter: Reporter, cancellation: Cancellation
+) -> Iterator[SourceReader]:
+    """Open the snapshot and start the dump in it; on leaving, no process and no connection is left.
+
+    :raises PreflightError: client, privileges or account do not allow a complete dump.
+    :raises SnapshotUnproven, SourceBusy, SourceUnavailable, DumpFailed: see there.
+    """
+    database = policy.database
+    connection = endpoint.connect(database)
+    try:
+        server = identify(connection)
+        grants = Grants.of(connection)
+        binary_log = variable(connection, "log_bin") == "ON"
+        versioned = has_versioned_tables(connection, database)
+    finally:
+        connection.close()
+    if missing := grants.missing_for_backup(server, database):
+        raise PreflightError(
+            f"The backup account may not see everything in {database}: {', '.join(missing)}.",
+            f"Run as an administrator: {'; '.join(f'GRANT {grant} TO the account' for grant in missing)}.",
+        )
+    program = find_dump_program(server.flavour)
+    reporter.line("Source", database=database, server=server.version, client=program.version)
+    arguments = dump_arguments(
+        program, database,
+        binary_log=binary_log, versioned_tables=versioned, excluded_tables=policy.exclude_tables,
+    )  # fmt: skip
+    for attempt in range(1, _SNAPSHOT_ATTEMPTS + 1):
+        with open_snapshot(endpoint, server, grants, database) as snapshot:
+            dump = Dump(program, endpoint, arguments)
+            try:
+                with cancellation.action(dump.kill):
+                    dump.wait_until_open()
+                    snapshot.release_lock()
+                    if snapshot.same_as(dump.contents.coordinates):
+                        _tell(reporter, snapshot)
+                        yield SourceReader(snapshot, dump, server, policy, program, endpoint, reporter, cancellation)
+                        return
+            finally:
+                dump.kill()
+        reporter.line("The source moved on between two transactions; opening the snapshot again", attempt=attempt)
+    raise SnapshotUnproven(
+        f"In {_SNAPSHOT_ATTEMPTS} attempts the source never stood still between two transactions.",
+        f"GRANT RELOAD ON *.*, or LOCK TABLES ON `{database}`.*, to the backup account.",
+    )
+
+
+def _tell(reporter: Reporter, snapshot: Snapshot) -> None:
+    coordinates = snapshot.coordinates
+    reporter.line(
+        "Snapshot is open in all connections",
+        method=snapshot.method,
+        lock_seconds=snapshot.lock_seconds,
+        binlog=f"{coordinates.binlog_file}:{coordinates.binlog_position}" if coordinates.binlog_file else None,
+        gtid=coordinates.gtid,
+    )
+
+
+def describe(facts: SourceFacts) -> str:
+    """One line on what was read."""
+    census = facts.census
+    kinds = ("table", "view", "procedure", "function", "trigger", "event", "sequence")
+    counts = ", ".join(f"{census.count(kind)} {kind}s" for kind in kinds if census.count(kind))
+    return f"{counts}; {census.rows} rows; {megabytes(facts.stream.sql_bytes)} of SQL"

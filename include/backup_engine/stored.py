@@ -1,0 +1,79 @@
+"""A stored backup, opened by a reader: pinned to one version of the object, its key and sidecar proven."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from include.backup_engine.compression import decompress
+from include.backup_engine.crypto.data_key import Keyring
+from include.backup_engine.crypto.envelope import OpenBackup, open_backup
+from include.backup_engine.crypto.message import MAX_HEADER_BYTES
+from include.backup_engine.crypto.sidecar import BackupFacts
+from include.backup_engine.errors import BackupMissing
+from include.backup_engine.keys import allowed_data_keys
+from include.backup_engine.names import BackupName
+from include.backup_engine.policy import Policy
+from include.backup_engine.records import StoredObject
+from include.backup_engine.store.catalog import Entry
+from include.backup_engine.store.s3 import Vault
+
+
+class StoredBackup:
+    """A backup that may be read any number of times; each pass authenticates everything anew.
+
+    :param stored: what S3 says about the object version that all passes read.
+    """
+
+    def __init__(self, name: BackupName, stored: StoredObject, opened: OpenBackup, vault: Vault) -> None:
+        self.name = name
+        self.stored = stored
+        self.opened = opened
+        self._vault = vault
+
+    @property
+    def facts(self) -> BackupFacts | None:
+        """What was recorded when it was made; the original system recorded none of it."""
+        return self.opened.sidecar.facts
+
+    @property
+    def kms_key_id(self) -> str:
+        """The KMS key that wraps the data key."""
+        return self.opened.sidecar.kms_key_id
+
+    def ciphertext(self) -> Iterator[bytes]:
+        """The object's bytes."""
+        return self._vault.read(self.stored.key, version_id=self.stored.version_id)
+
+    def compressed(self) -> Iterator[bytes]:
+        """The compressed dump. Nothing is released before it is authentic."""
+        if self.opened.needs_verify:
+            self.opened.verify(self.ciphertext())
+        return self.opened.plaintext(self.ciphertext())
+
+    def sql(self) -> Iterator[bytes]:
+        """The dump's SQL text."""
+        return decompress(self.compressed(), self.name.compression)
+
+
+def open_stored(entry: Entry, source: str, policy: Policy, vault: Vault, keyring: Keyring) -> StoredBackup:
+    """Open a complete backup of the catalogue.
+
+    :param source: the source that was asked for; the backup must be one of its.
+    :raises IntegrityError, KeyRefused, KeyUnavailable: see crypto/envelope.py.
+    """
+    if entry.name is None or entry.raw_sidecar is None:
+        raise BackupMissing(f"{entry.key} is not a complete backup ({entry.state}).", "Choose another backup.")
+    recorded = entry.sidecar.facts.s3 if entry.sidecar is not None and entry.sidecar.facts else None
+    # A copy in another bucket has other versions; what is read is authenticated in any case.
+    pinned = recorded.version_id if recorded and recorded.bucket == vault.bucket else None
+    stored = vault.head(entry.key, pinned)
+    head = b"".join(vault.read(entry.key, version_id=stored.version_id, length=min(stored.size, MAX_HEADER_BYTES)))
+    opened = open_backup(
+        entry.raw_sidecar,
+        head,
+        source=source,
+        name=entry.name,
+        keyring=keyring,
+        allowed_arns=allowed_data_keys(policy.vault, keyring),
+    )
+    return StoredBackup(entry.name, stored, opened, vault)

@@ -1,0 +1,1 @@
+"""What this package adds to Airflow: hooks, operators, retry policy. The work itself is done by the engine."""

@@ -1,0 +1,49 @@
+"""S3 and KMS as one role sees them. The amazon provider has no hook for KMS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+from include.backup_engine.crypto.data_key import Keyring
+from include.backup_engine.keys import with_sse_key_arn
+from include.backup_engine.policy import VaultPolicy
+from include.backup_engine.store.aws import client_config
+from include.backup_engine.store.s3 import Vault
+
+
+class KmsHook(AwsBaseHook):
+    """Interact with AWS Key Management Service.
+
+    .. seealso::
+        - :class:`airflow.providers.amazon.aws.hooks.base_aws.AwsBaseHook`
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["client_type"] = "kms"
+        super().__init__(*args, **kwargs)
+
+    def keyring(self) -> Keyring:
+        """The engine's keyring on this role's client."""
+        return Keyring(self.get_conn())
+
+
+class VaultHook(S3Hook):
+    """S3Hook that hands out the engine's :class:`Vault`: the policy's bucket, always SSE-KMS, always checksummed."""
+
+    def vault(self, policy: VaultPolicy) -> Vault:
+        """The vault as this role sees it."""
+        return Vault(self.get_conn(), policy)
+
+
+def vault_of(conn_id: str, policy: VaultPolicy) -> Vault:
+    """The vault through a connection."""
+    hook = VaultHook(aws_conn_id=conn_id, region_name=policy.region, config=client_config())
+    return hook.vault(with_sse_key_arn(policy, keyring_of(conn_id, policy)))
+
+
+def keyring_of(conn_id: str, policy: VaultPolicy) -> Keyring:
+    """The keyring through a connection."""
+    return KmsHook(aws_conn_id=conn_id, region_name=policy.region, config=client_config()).keyring()

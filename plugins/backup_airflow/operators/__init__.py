@@ -1,0 +1,1 @@
+"""Operators: each wires hooks to one use case of the engine."""
