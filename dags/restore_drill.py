@@ -29,19 +29,19 @@ policy = load_policy()
 def drill(source: str) -> None:
     """One source's drill."""
     pick = PickBackupOperator(task_id="pick_backup", source=source, backup="{{ params.backup }}")
-    create = CreateScratchDatabaseOperator(task_id="create_scratch", source=source, picked=pick.output)
-    scratch: dict[str, Any] = {"source": source, "picked": pick.output, "database": create.output}
-    restore = RestoreBackupOperator(task_id="restore", **scratch)
-    compare = CompareWithSnapshotOperator(task_id="compare", **scratch)
-    drop = DropScratchDatabaseOperator(task_id="drop_scratch", **scratch)
-    gone = ScratchIsGoneOperator(task_id="scratch_is_gone", **scratch)
+    picked: dict[str, Any] = {"source": source, "picked": pick.output}
+    create = CreateScratchDatabaseOperator(task_id="create_scratch", **picked)
+    restore = RestoreBackupOperator(task_id="restore", **picked)
+    compare = CompareWithSnapshotOperator(task_id="compare", **picked)
+    drop = DropScratchDatabaseOperator(task_id="drop_scratch", **picked)
+    gone = ScratchIsGoneOperator(task_id="scratch_is_gone", **picked)
     record = RecordDrillEvidenceOperator(
         task_id="record_evidence",
         trigger_rule=TriggerRule.ALL_DONE,
         restoration=restore.output,
         compared=compare.output,
         scratch_is_gone=gone.output,
-        **scratch,
+        **picked,
     )
     create >> restore >> compare >> drop.as_teardown(setups=create) >> gone >> record
 

@@ -14,14 +14,16 @@ _MAX_NAME = 64
 
 
 class PickedBackup(Record):
-    """The backup that a drill restores.
+    """The backup that a drill restores, and where to.
 
+    :param database: name of the scratch database.
     :param started_at: UTC; when the drill began, from which its RTO counts.
     """
 
     source: str
     backup: str
     backup_id: str
+    database: str
     snapshot_at: datetime
     started_at: datetime
     kms_key_id: str
@@ -36,7 +38,6 @@ class DrillResult(Record):
     """
 
     picked: PickedBackup
-    database: str
     restoration: Restoration | None
     comparison: Comparison | None
     rto_seconds: float | None
@@ -71,7 +72,6 @@ def drill_database(source: str, now: datetime) -> str:
 
 def judge(
     picked: PickedBackup,
-    database: str,
     restoration: Restoration | None,
     comparison: Comparison | None,
     compared_at: datetime | None,
@@ -94,10 +94,9 @@ def judge(
     if rpo > rpo_target:
         failures.append(f"the newest backup was {rpo / 3600:.1f} h old, the target is {rpo_target / 3600:.1f} h")
     if not scratch_is_gone:
-        failures.append(f"the scratch database {database} is not shown to be gone")
+        failures.append(f"the scratch database {picked.database} is not shown to be gone")
     return DrillResult(
         picked=picked,
-        database=database,
         restoration=restoration,
         comparison=comparison,
         rto_seconds=rto,

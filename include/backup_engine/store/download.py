@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1024 * 1024
 RESUMPTIONS = 5
-"""How often in a row a cut connection is resumed without a chunk received in between."""
+"""How often in a row a cut connection is resumed with less than a chunk received in between."""
 _FIRST_PAUSE_SECONDS = 0.25
 
 
@@ -47,15 +47,15 @@ class Download:
     def __iter__(self) -> Iterator[bytes]:
         cuts = 0
         while self._position != self._end:
+            begin = self._position
             body = self._open()["Body"]
             try:
                 # To the empty chunk, not to the last byte: there botocore compares with the stored checksum.
                 while chunk := body.read(CHUNK_BYTES):
                     self._position += len(chunk)
-                    cuts = 0
                     yield chunk
             except (BotoCoreError, HTTPError) as error:
-                cuts += 1
+                cuts = 1 if self._position - begin >= CHUNK_BYTES else cuts + 1
                 if cuts > RESUMPTIONS or isinstance(error, FlexibleChecksumError):
                     with store_errors(f"Download of {self._key}, at byte {self._position:,}"):
                         raise

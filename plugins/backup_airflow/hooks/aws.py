@@ -7,6 +7,7 @@ from typing import Any
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
+from backup_airflow.hooks.connection import connection_of
 from include.backup_engine.crypto.data_key import Keyring
 from include.backup_engine.keys import with_sse_key_arn
 from include.backup_engine.policy import VaultPolicy
@@ -38,12 +39,21 @@ class VaultHook(S3Hook):
         return Vault(self.get_conn(), policy)
 
 
+def _required(conn_id: str) -> str:
+    """The id again, once it is known to exist: AwsBaseHook would quietly use whatever credentials lie around.
+
+    :raises ConnectionMissing: there is no such connection.
+    """
+    connection_of(conn_id)
+    return conn_id
+
+
 def vault_of(conn_id: str, policy: VaultPolicy) -> Vault:
     """The vault through a connection."""
-    hook = VaultHook(aws_conn_id=conn_id, region_name=policy.region, config=client_config())
+    hook = VaultHook(aws_conn_id=_required(conn_id), region_name=policy.region, config=client_config())
     return hook.vault(with_sse_key_arn(policy, keyring_of(conn_id, policy)))
 
 
 def keyring_of(conn_id: str, policy: VaultPolicy) -> Keyring:
     """The keyring through a connection."""
-    return KmsHook(aws_conn_id=conn_id, region_name=policy.region, config=client_config()).keyring()
+    return KmsHook(aws_conn_id=_required(conn_id), region_name=policy.region, config=client_config()).keyring()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow.providers.mysql.hooks.mysql import MySqlHook
 
+from backup_airflow.hooks.connection import connection_of
 from include.backup_engine.connections import ConnectionFields, mysql_endpoint
 from include.backup_engine.mysql.server import Endpoint
 
@@ -17,7 +18,7 @@ class BackupMySqlHook(MySqlHook):
 
     def endpoint(self) -> Endpoint:
         """Where the server is and who we are there."""
-        connection = self.get_connection(self.get_conn_id())
+        connection = connection_of(self.get_conn_id())
         return mysql_endpoint(
             ConnectionFields(
                 conn_id=self.get_conn_id(),

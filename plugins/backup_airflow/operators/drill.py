@@ -12,7 +12,6 @@ from include.backup_engine.drill import PickedBackup, drill_database
 from include.backup_engine.errors import DrillFailed, UnsupportedFormat
 from include.backup_engine.mysql.server import Endpoint
 from include.backup_engine.restore import (
-    DRILL_PREFIX,
     create_database,
     database_is_gone,
     drop_drill_database,
@@ -56,6 +55,7 @@ class PickBackupOperator(BackupOperator):
             source=self.source,
             backup=entry.name.object_name,
             backup_id=facts.backup_id,
+            database=drill_database(self.source, started_at),
             snapshot_at=facts.consistency.snapshot_at,
             started_at=started_at,
             kms_key_id=entry.sidecar.kms_key_id,
@@ -65,13 +65,12 @@ class PickBackupOperator(BackupOperator):
 class _DrillOperator(BackupOperator):
     """Base of the steps that work on the picked backup and the scratch server."""
 
-    template_fields: Sequence[str] = ("source", "picked", "database")
+    template_fields: Sequence[str] = ("source", "picked")
     ui_color = "#e9dff0"
 
-    def __init__(self, *, picked: Any, database: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, picked: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.picked = picked
-        self.database = database
 
     @property
     def scratch(self) -> Endpoint:
@@ -79,11 +78,9 @@ class _DrillOperator(BackupOperator):
         return endpoint_of(self.policy.drill.scratch_conn_id)
 
     @property
-    def drill_name(self) -> str:
+    def database(self) -> str:
         """The scratch database."""
-        if not self.database:
-            raise DrillFailed("There is no scratch database.", "Look at the task that creates it.")
-        return self.database
+        return PickedBackup.model_validate(self.picked).database
 
     def stored(self) -> StoredBackup:
         """The picked backup, opened with the reading role."""
@@ -93,24 +90,21 @@ class _DrillOperator(BackupOperator):
 
 
 class CreateScratchDatabaseOperator(_DrillOperator):
-    """Create the drill's database on the scratch server. Returns its name.
+    """Create the drill's database on the scratch server.
 
     .. code-block:: python
 
-        CreateScratchDatabaseOperator(task_id="create_scratch", source="surgicase", picked=pick.output).as_setup()
+        CreateScratchDatabaseOperator(task_id="create_scratch", source="surgicase", picked=pick.output)
 
     :param picked: what PickBackupOperator returned. (templated)
     """
 
-    def execute(self, context: Any) -> str:
+    def execute(self, context: Any) -> None:
         """Create."""
-        picked = PickedBackup.model_validate(self.picked)
-        database = drill_database(self.source, picked.started_at)
         if context["ti"].try_number > 1:
-            drop_drill_database(self.scratch, database)
-        create_database(self.scratch, database, self.stored())
-        self.reporter.line(f"Created {database}", server=self.scratch.name)
-        return database
+            drop_drill_database(self.scratch, self.database)
+        create_database(self.scratch, self.database, self.stored())
+        self.reporter.line(f"Created {self.database}", server=self.scratch.name)
 
 
 class RestoreBackupOperator(_DrillOperator):
@@ -120,16 +114,15 @@ class RestoreBackupOperator(_DrillOperator):
 
     .. code-block:: python
 
-        RestoreBackupOperator(task_id="restore", source="surgicase", picked=pick.output, database=create.output)
+        RestoreBackupOperator(task_id="restore", source="surgicase", picked=pick.output)
 
     :param picked: what PickBackupOperator returned. (templated)
-    :param database: name of the empty database. (templated)
     """
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Restore."""
         restoration = restore(
-            self.stored(), self.scratch, self.drill_name, self.policy, self.reader_keyring, self.reporter,
+            self.stored(), self.scratch, self.database, self.policy, self.reader_keyring, self.reporter,
             self._cancellation,
         )  # fmt: skip
         return restoration.model_dump(mode="json")
@@ -137,8 +130,7 @@ class RestoreBackupOperator(_DrillOperator):
     def on_kill(self) -> None:
         """End the load on the server, then drop what it has loaded."""
         super().on_kill()
-        if self.database and self.database.startswith(DRILL_PREFIX):
-            drop_drill_database(self.scratch, self.database)
+        drop_drill_database(self.scratch, self.database)
 
 
 class CompareWithSnapshotOperator(_DrillOperator):
@@ -148,10 +140,9 @@ class CompareWithSnapshotOperator(_DrillOperator):
 
     .. code-block:: python
 
-        CompareWithSnapshotOperator(task_id="compare", source="surgicase", picked=pick.output, database=create.output)
+        CompareWithSnapshotOperator(task_id="compare", source="surgicase", picked=pick.output)
 
     :param picked: what PickBackupOperator returned. (templated)
-    :param database: name of the restored database. (templated)
     """
 
     def execute(self, context: Any) -> dict[str, Any]:
@@ -160,7 +151,7 @@ class CompareWithSnapshotOperator(_DrillOperator):
         if facts is None:
             raise UnsupportedFormat("The backup records nothing to compare with.", "Drill one made by this package.")
         comparison = compare_with_snapshot(
-            facts.census, self.scratch, self.drill_name, self.reporter, events_disabled=True
+            facts.census, self.scratch, self.database, self.reporter, events_disabled=True
         )
         return {"comparison": comparison.model_dump(mode="json"), "compared_at": datetime.now(UTC).isoformat()}
 
@@ -170,16 +161,15 @@ class DropScratchDatabaseOperator(_DrillOperator):
 
     .. code-block:: python
 
-        DropScratchDatabaseOperator(task_id="drop_scratch", source=…, picked=…, database=…).as_teardown(setups=create)
+        DropScratchDatabaseOperator(task_id="drop_scratch", source=…, picked=…).as_teardown(setups=create)
 
     :param picked: what PickBackupOperator returned. (templated)
-    :param database: name of the database. (templated)
     """
 
     def execute(self, context: Any) -> None:
         """Drop."""
-        drop_drill_database(self.scratch, self.drill_name)
-        self.reporter.line(f"Dropped {self.drill_name}")
+        drop_drill_database(self.scratch, self.database)
+        self.reporter.line(f"Dropped {self.database}")
 
 
 class ScratchIsGoneOperator(_DrillOperator):
@@ -189,18 +179,17 @@ class ScratchIsGoneOperator(_DrillOperator):
 
     .. code-block:: python
 
-        ScratchIsGoneOperator(task_id="scratch_is_gone", source="surgicase", picked=…, database=…)
+        ScratchIsGoneOperator(task_id="scratch_is_gone", source="surgicase", picked=pick.output)
 
     :param picked: what PickBackupOperator returned. (templated)
-    :param database: name of the database. (templated)
     """
 
     def execute(self, context: Any) -> bool:
         """Look."""
-        if not database_is_gone(self.scratch, self.drill_name):
+        if not database_is_gone(self.scratch, self.database):
             raise DrillFailed(
-                f"The scratch database {self.drill_name} is still there, with a copy of patient data.",
-                f"Drop it by hand: DROP DATABASE `{self.drill_name}`; then look at the task drop_scratch.",
+                f"The scratch database {self.database} is still there, with a copy of patient data.",
+                f"Drop it by hand: DROP DATABASE `{self.database}`; then look at the task drop_scratch.",
             )
-        self.reporter.line(f"{self.drill_name} is gone")
+        self.reporter.line(f"{self.database} is gone")
         return True

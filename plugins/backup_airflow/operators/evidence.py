@@ -60,26 +60,22 @@ class RecordDrillEvidenceOperator(BackupOperator):
     .. code-block:: python
 
         RecordDrillEvidenceOperator(
-            task_id="record_evidence", source=…, picked=…, database=…, restoration=…, compared=…, scratch_is_gone=…,
+            task_id="record_evidence", source=…, picked=…, restoration=…, compared=…, scratch_is_gone=…,
             trigger_rule="all_done",
         )
 
     :param picked: what PickBackupOperator returned. (templated)
-    :param database: name of the scratch database. (templated)
     :param restoration: what RestoreBackupOperator returned, if it did. (templated)
     :param compared: what CompareWithSnapshotOperator returned, if it did. (templated)
     :param scratch_is_gone: what ScratchIsGoneOperator returned, if it did. (templated)
     """
 
-    template_fields: Sequence[str] = ("source", "picked", "database", "restoration", "compared", "scratch_is_gone")
+    template_fields: Sequence[str] = ("source", "picked", "restoration", "compared", "scratch_is_gone")
     ui_color = "#f0e6d2"
 
-    def __init__(
-        self, *, picked: Any, database: Any, restoration: Any, compared: Any, scratch_is_gone: Any, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, picked: Any, restoration: Any, compared: Any, scratch_is_gone: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.picked = picked
-        self.database = database
         self.restoration = restoration
         self.compared = compared
         self.scratch_is_gone = scratch_is_gone
@@ -95,7 +91,6 @@ class RecordDrillEvidenceOperator(BackupOperator):
         compared = self.compared or {}
         result = judge(
             PickedBackup.model_validate(self.picked),
-            str(self.database),
             Restoration.model_validate(self.restoration) if self.restoration else None,
             Comparison.model_validate(compared["comparison"]) if compared else None,
             datetime.fromisoformat(compared["compared_at"]) if compared else None,
