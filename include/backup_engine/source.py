@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -17,7 +17,13 @@ from importlib.metadata import version
 from include.backup_engine.cancel import Cancellation
 from include.backup_engine.compression import Compressor
 from include.backup_engine.errors import PreflightError, SchemaChanged, SnapshotUnproven
-from include.backup_engine.mysql.census import add_fingerprints, has_versioned_tables, schema_changes, take_census
+from include.backup_engine.mysql.census import (
+    add_fingerprints,
+    has_versioned_tables,
+    next_values,
+    schema_changes,
+    take_census,
+)
 from include.backup_engine.mysql.client import DumpProgram, find_dump_program
 from include.backup_engine.mysql.dump import Dump, check_completeness, dump_arguments
 from include.backup_engine.mysql.privileges import Grants
@@ -38,7 +44,7 @@ class SourceReader:
 
     def __init__(
         self, snapshot: Snapshot, dump: Dump, server: ServerIdentity, policy: SourcePolicy, program: DumpProgram,
-        endpoint: Endpoint, reporter: Reporter, cancellation: Cancellation,
+        endpoint: Endpoint, sequences: Mapping[str, int], reporter: Reporter, cancellation: Cancellation,
     ) -> None:  # fmt: skip
         self._snapshot = snapshot
         self._dump = dump
@@ -46,6 +52,7 @@ class SourceReader:
         self._policy = policy
         self._program = program
         self._endpoint = endpoint
+        self._sequences = sequences
         self._reporter = reporter
         self._cancellation = cancellation
         self._compressor = Compressor(policy.compression)
@@ -108,7 +115,7 @@ class SourceReader:
 
     def _take_census(self) -> Census:
         connection, database = self._snapshot.connection, self._policy.database
-        census = take_census(connection, self._server.flavour, database, self._policy.exclude_tables)
+        census = take_census(connection, self._server.flavour, database, self._policy.exclude_tables, self._sequences)
         self._dump.know(census)
         started = time.monotonic()
 
@@ -203,6 +210,7 @@ def read_source(
     )  # fmt: skip
     for attempt in range(1, _SNAPSHOT_ATTEMPTS + 1):
         with open_snapshot(endpoint, server, grants, database) as snapshot:
+            sequences = next_values(snapshot.connection, database)
             dump = Dump(program, endpoint, arguments)
             try:
                 with cancellation.action(dump.kill):
@@ -210,7 +218,9 @@ def read_source(
                     snapshot.release_lock()
                     if snapshot.same_as(dump.contents.coordinates):
                         _tell(reporter, snapshot)
-                        yield SourceReader(snapshot, dump, server, policy, program, endpoint, reporter, cancellation)
+                        yield SourceReader(
+                            snapshot, dump, server, policy, program, endpoint, sequences, reporter, cancellation
+                        )
                         return
             finally:
                 dump.kill()

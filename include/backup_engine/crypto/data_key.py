@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
 
 DATA_KEY_BYTES = 32
+MAX_WRAPPED_BYTES = 6144
+"""Longest ``CiphertextBlob`` that KMS takes."""
 MAX_CONTEXT_BYTES = 8192
 """KMS quota for an encryption context, measured here as compact JSON in UTF-8, the longest of its encodings."""
 
@@ -170,6 +172,11 @@ class Keyring:
         raise min(failures, key=lambda error: not isinstance(error, IntegrityError | KeyRefused))
 
     def _unwrap_one(self, key: WrappedKey, context: Mapping[str, str]) -> DataKey:
+        if not 1 <= len(key.ciphertext) <= MAX_WRAPPED_BYTES:
+            raise WrongBackup(
+                f"The wrapped data key has {len(key.ciphertext)} bytes, KMS makes 1 to {MAX_WRAPPED_BYTES}.",
+                "Use another version of the backup, or another backup.",
+            )
         answer = self._call(
             "kms:Decrypt",
             key.key_arn,

@@ -9,7 +9,6 @@ key, so that whoever can write the bucket but not unwrap the data key cannot cha
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 import json
 from collections.abc import Mapping, Sequence
@@ -60,7 +59,7 @@ def decode(text: str) -> bytes:
 def _base64(text: str) -> str:
     try:
         decode(text)
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise ValueError("is not base64") from None
     return text
 
@@ -201,7 +200,7 @@ class OriginalSidecar(_OriginalFields):
         )
 
 
-class Sidecar(_OriginalFields, BackupFacts):
+class Sidecar(BackupFacts, _OriginalFields):
     """Sidecar of an encrypted message (v2).
 
     :param kms_key_id: ARN of the message header's first wrapped data key.
@@ -312,7 +311,7 @@ def _load(raw: bytes) -> dict[str, Any]:
     if len(raw) > MAX_SIDECAR_BYTES:
         _malformed(f"is larger than {MAX_SIDECAR_BYTES} bytes")
     try:
-        document = json.loads(raw.decode(), object_pairs_hook=_no_repeated_key, parse_constant=_no_constant)
+        document = json.loads(raw.decode(), object_pairs_hook=_no_repeated_key)
     except (ValueError, RecursionError):
         _malformed("is not a JSON document without repeated keys")
     if not isinstance(document, dict):
@@ -325,10 +324,6 @@ def _no_repeated_key(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) != len(pairs):
         raise ValueError("repeated key")
     return result
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _malformed(what: str) -> NoReturn:
@@ -356,7 +351,7 @@ def check_mac(raw: bytes, data_key: DataKey, message_id: bytes) -> None:
     try:
         claimed = decode(document.pop("sidecar_mac")["value"])
         genuine = hmac.compare_digest(claimed, _mac(document, data_key, message_id))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         genuine = False
     if not genuine:
         raise SidecarTampered("The sidecar fails authentication: it was altered.", _REMEDY)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Literal
 
 from pymysql.connections import Connection
@@ -19,9 +19,9 @@ from include.backup_engine.mysql.fingerprint import fingerprint_table
 from include.backup_engine.mysql.server import Row, quote, row, rows, scalar
 from include.backup_engine.records import Census, Flavour, ObjectFacts, TableFacts
 
-_IDENTIFIER = r"`(?:[^`]|``)+`"
+_IDENTIFIER = r"(?:`(?:[^`]|``)+`|\"(?:[^\"]|\"\")+\")"  # in double quotes under ANSI_QUOTES
 _AUTO_INCREMENT = re.compile(r" AUTO_INCREMENT=\d+")
-_DEFINER = re.compile(rf"\bDEFINER=({_IDENTIFIER})@({_IDENTIFIER}) ?")
+_DEFINER = re.compile(rf"\bDEFINER=({_IDENTIFIER})(?:@({_IDENTIFIER}))? ?")
 _EVENT_STATUS = re.compile(r"(ON COMPLETION (?:NOT )?PRESERVE) (ENABLE|DISABLE(?: ON (?:SLAVE|REPLICA))?)\b")
 _CHARSET_ECHO = re.compile(r" CHARACTER SET \w+(?= COLLATE \w+)")  # MySQL adds it on re-creation
 
@@ -35,17 +35,21 @@ def _neutral(definition: str, database: str) -> tuple[str, str | None]:
     found = _DEFINER.search(definition)
     definer = None
     if found:
-        user, host = (part.strip("`").replace("``", "`") for part in found.groups())
-        definer = f"{user}@{host}"
+        definer = "@".join(part.strip('`"').replace("``", "`") for part in found.groups() if part)
         definition = definition[: found.start()] + definition[found.end() :]
     return definition.replace(f"{quote(database)}.", ""), definer
 
 
 def take_census(
-    connection: Connection[Any], flavour: Flavour, database: str, excluded_tables: Collection[str] = ()
+    connection: Connection[Any],
+    flavour: Flavour,
+    database: str,
+    excluded_tables: Collection[str] = (),
+    sequences: Mapping[str, int] | None = None,
 ) -> Census:
     """List all objects of the schema, without fingerprints.
 
+    :param sequences: next values that were read before, see :func:`next_values`; ``None`` reads them now.
     :raises PreflightError: when the definition of an object is hidden from this account, or a view is broken.
     """
     schema = row(
@@ -61,7 +65,15 @@ def take_census(
     return Census(
         charset=str(schema[0]),
         collation=str(schema[1]),
-        tables=list(_tables(connection, flavour, database, excluded_tables)),
+        tables=list(
+            _tables(
+                connection,
+                flavour,
+                database,
+                excluded_tables,
+                next_values(connection, database) if sequences is None else sequences,
+            )
+        ),
         objects=[
             *_views(connection, database),
             *_triggers(connection, database, excluded_tables),
@@ -91,7 +103,11 @@ def add_fingerprints(
 
 
 def _tables(
-    connection: Connection[Any], flavour: Flavour, database: str, excluded: Collection[str]
+    connection: Connection[Any],
+    flavour: Flavour,
+    database: str,
+    excluded: Collection[str],
+    sequences: Mapping[str, int],
 ) -> Iterator[TableFacts]:
     found = rows(
         connection,
@@ -107,14 +123,10 @@ def _tables(
         definition = _AUTO_INCREMENT.sub("", definition)
         if flavour == "mysql":
             definition = _CHARSET_ECHO.sub("", definition)
-        next_value = None
-        if what == "SEQUENCE":
-            value = scalar(connection, f"SELECT next_not_cached_value FROM {quote(database)}.{quote(name)}")  # noqa: S608
-            next_value = str(value)
         yield TableFacts(
             name=name,
             kind="sequence" if what == "SEQUENCE" else "table",
-            fingerprint=next_value,
+            fingerprint=str(sequences[name]) if name in sequences else None,
             definition_sha256=_digest(definition),
             engine=str(engine) if engine else None,
             versioned=table_type == "SYSTEM VERSIONED",
@@ -190,6 +202,23 @@ def _events(connection: Connection[Any], database: str) -> Iterator[ObjectFacts]
         yield ObjectFacts(
             kind="event", name=str(name), definition_sha256=digest, definer=definer, status=str(status).upper()
         )
+
+
+def next_values(connection: Connection[Any], database: str) -> dict[str, int]:
+    """The next value of every sequence.
+
+    A sequence belongs to no snapshot: whoever reads later sees more. So this is read before the dump reads it,
+    and the restored copy must then not be behind.
+    """
+    names = rows(
+        connection,
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = %s AND table_type = 'SEQUENCE'",
+        (database,),
+    )
+    return {
+        str(name): int(scalar(connection, f"SELECT next_not_cached_value FROM {quote(database)}.{quote(str(name))}"))  # noqa: S608
+        for (name,) in names
+    }
 
 
 def has_versioned_tables(connection: Connection[Any], database: str) -> bool:

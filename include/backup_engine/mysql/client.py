@@ -150,13 +150,18 @@ class ClientProcess:
         self._drain.join(timeout=5)
         return code
 
+    @property
+    def error_codes(self) -> set[int]:
+        """Server error numbers in the program's complaints."""
+        return {int(code) for code in _ERROR_CODE.findall(self._stderr.decode("utf-8", "replace"))}
+
     def failure(self, known_names: frozenset[str]) -> str:
         """What the program complained about, safe to log: error numbers, and names that we know are objects.
 
         Everything else is withheld, because clients quote rows and definitions on stderr.
         """
         text = self._stderr.decode("utf-8", "replace")
-        codes = sorted(set(_ERROR_CODE.findall(text)))
+        codes = [str(code) for code in sorted(self.error_codes)]
         quoted = {name.split(".")[-1] for name in re.findall(r"[`']([^`'\n]{1,130})[`']", text)}
         parts = [f"error {', '.join(codes)}" if codes else "no error number"]
         if named := sorted(quoted & known_names):

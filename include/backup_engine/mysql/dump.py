@@ -11,9 +11,9 @@ import selectors
 import time
 from collections.abc import Collection, Iterator
 
-from include.backup_engine.errors import ContentIncomplete, DumpFailed, SourceBusy
+from include.backup_engine.errors import ContentIncomplete, DumpFailed, PreflightError, SourceBusy
 from include.backup_engine.mysql.client import ClientProcess, DumpProgram
-from include.backup_engine.mysql.server import Endpoint
+from include.backup_engine.mysql.server import ACCESS_DENIED, Endpoint
 from include.backup_engine.mysql.stream import DumpContents, Piece, StreamScanner
 from include.backup_engine.records import Census
 
@@ -137,8 +137,13 @@ class Dump:
         # mysqldump reports some failures, a table it may not read among them, and exits 0 all the same.
         if code != 0 or self._process.complained:
             ended = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            cause = f"The dump program {ended} ({self._process.failure(self._known_names)})."
+            if self._process.error_codes & ACCESS_DENIED:
+                raise PreflightError(
+                    cause, "Give the backup account the grants in include/sql/backup_account.sql; preflight names them."
+                )
             raise DumpFailed(
-                f"The dump program {ended} ({self._process.failure(self._known_names)}).",
+                cause,
                 "Look the error number up in the server's manual; the program's text is withheld, it may quote rows.",
             )
 

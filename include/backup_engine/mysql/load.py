@@ -20,9 +20,10 @@ from include.backup_engine.errors import LoadFailed, RestoreRefused
 from include.backup_engine.mysql.server import quote
 from include.backup_engine.mysql.statements import split_statements
 
-_NAME = rb"`(?:[^`]|``)+`"
+# Under ANSI_QUOTES, which a routine may have been created with, names stand in double quotes.
+_NAME = rb"(?:`(?:[^`]|``)+`|\"(?:[^\"]|\"\")+\")"
 _COMMENT_MARKS = re.compile(rb"/\*M?!(\d{5,6})?|\*/")
-_DEFINER = re.compile(rb"DEFINER\s*=\s*" + _NAME + rb"@" + _NAME)
+_DEFINER = re.compile(rb"DEFINER\s*=\s*" + _NAME + rb"(?:@" + _NAME + rb")?")
 _EVENT_STATUS = re.compile(
     rb"(EVENT "
     + _NAME
@@ -46,7 +47,11 @@ _PATTERNS: tuple[tuple[_Kind, bytes], ...] = (
     ("run", rb"(COMMIT|START TRANSACTION)\Z"),
     ("skip", rb"(UNLOCK TABLES|LOCK TABLES NAME WRITE)\s*\Z"),
     ("table", rb"CREATE (SEQUENCE|TABLE) NAME(?!\s*\.)"),
-    ("code", rb"CREATE\b[^'\"]*?\b(VIEW|TRIGGER|EVENT|PROCEDURE|FUNCTION)\s+(NAME|[\w$]+\b)(?!\s*\.)"),
+    (
+        "code",
+        rb"CREATE\s+((OR REPLACE|AGGREGATE|ALGORITHM\s*=\s*\w+|DEFINER\s*=\s*NAME(@NAME)?|SQL SECURITY \w+)\s+)*"
+        rb"(VIEW|TRIGGER|EVENT|PROCEDURE|FUNCTION)\s+(IF NOT EXISTS\s+)?(NAME|[\w$]+\b)(?!\s*\.)",
+    ),
     ("alter_database", rb"ALTER DATABASE NAME CHARACTER SET \w+ COLLATE \w+\s*\Z"),
 )
 _ALLOWED = tuple(
@@ -126,7 +131,7 @@ class Loader:
 
     def _refuse_foreign_schemas(self, text: bytes, number: int) -> None:
         for match in _FOREIGN.finditer(text):
-            schema = match[1].strip(b"`").replace(b"``", b"`").decode("utf-8", "replace")
+            schema = match[1].strip(b'`"').replace(b"``", b"`").decode("utf-8", "replace")
             if schema.lower() in self._forbidden:
                 raise RestoreRefused(
                     f"Statement {number} of the dump reaches into the schema {schema}, outside its target.",

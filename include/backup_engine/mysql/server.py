@@ -17,7 +17,8 @@ from include.backup_engine.records import Flavour, ServerIdentity
 
 Row = Sequence[Any]
 TlsMode = Literal["DISABLED", "VERIFY_CA", "VERIFY_IDENTITY"]
-_ACCESS_DENIED = {1044, 1045, 1142, 1143, 1227, 1370, 1698}
+# MySQL Server Error Message Reference
+ACCESS_DENIED = {1044, 1045, 1142, 1143, 1227, 1370, 1698}
 _LOCK_TIMEOUT = {1205, 1213}
 _GONE = {2003, 2006, 2013, 1040, 1053, 1158, 1159, 1160, 1161, 1927}
 
@@ -107,7 +108,7 @@ def server_errors(doing: str) -> Iterator[None]:
         return
     except pymysql.err.MySQLError as error:
         code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
-        if code in _ACCESS_DENIED:
+        if code in ACCESS_DENIED:
             failure = PreflightError(
                 f"The server denied access (error {code}) while {doing}.",
                 "Check the account's password and grants; include/sql has the grants each account needs.",

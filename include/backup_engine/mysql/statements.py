@@ -14,12 +14,15 @@ from include.backup_engine.errors import ContentIncomplete
 
 _INSERT = b"INSERT INTO "
 _MAX_CODE = 64 << 20
-# Strings, quoted identifiers and comments that are complete, then anything else, one character at a time.
-_LEXEME = re.compile(
-    rb"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\"|`(?:[^`]|``)*`"
-    rb"|/\*.*?\*/|--[ \t][^\n]*(?:\n|\Z)|\#[^\n]*(?:\n|\Z)|[^'\"`/\-#]+|.",
-    re.DOTALL,
+# Strings, quoted identifiers and comments that are complete, then anything else, one character at a time. What
+# stands in a version comment (/*!50001 ... */) is code.
+_REST = (
+    rb"|`(?:[^`]|``)*`|/\*(?!M?!).*?\*/|/\*M?!|--[ \t][^\n]*(?:\n|\Z)|\#[^\n]*(?:\n|\Z)"
+    rb"|[^'\"`/\-#]+|."
 )
+_LEXEME = re.compile(rb"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\"" + _REST, re.DOTALL)
+_LEXEME_NO_ESCAPES = re.compile(rb"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"" + _REST, re.DOTALL)
+_SQL_MODE = re.compile(rb"SET SQL_MODE\s*=\s*('[^']*'|@\w+)", re.IGNORECASE)
 _OPENERS = (b"'", b'"', b"`")
 
 
@@ -29,32 +32,55 @@ def split_statements(chunks: Iterable[bytes]) -> Iterator[bytes]:
     :param chunks: SQL text as a dump program writes it.
     :raises ContentIncomplete: the text ends inside a statement.
     """
-    delimiter = b";"
-    statement: list[bytes] = []
-    size = 0
-    is_insert = False
+    reader = _Reader()
     for line in _lines(chunks):
-        if not statement:
-            bare = line.strip()
-            if not bare or bare.startswith((b"-- ", b"/*!999999\\-", b"/*M!999999\\-")) or bare == b"--":
-                continue
-            if bare.startswith(b"DELIMITER "):
-                delimiter = bare[10:].strip()
-                continue
-            is_insert = line.startswith(_INSERT) and delimiter == b";"
-        statement.append(line)
-        size += len(line)
-        if not line.rstrip().endswith(delimiter):
-            if not is_insert and size > _MAX_CODE:
+        if statement := reader.take(line):
+            yield statement
+    reader.end()
+
+
+class _Reader:
+    """Puts lines together to statements."""
+
+    def __init__(self) -> None:
+        self._delimiter = b";"
+        self._lexeme = _LEXEME
+        self._lines: list[bytes] = []
+        self._size = 0
+        self._is_insert = False
+
+    def take(self, line: bytes) -> bytes | None:
+        """The statement that this line completes, if it does."""
+        if not self._lines and self._stands_between(line):
+            return None
+        self._lines.append(line)
+        self._size += len(line)
+        if not line.rstrip().endswith(self._delimiter):
+            if not self._is_insert and self._size > _MAX_CODE:
                 raise ContentIncomplete("A statement of the dump does not end within 64 MiB.", "Use another backup.")
-            continue
-        text = b"".join(statement).strip()[: -len(delimiter)].rstrip()
-        if is_insert or not _is_open(text):
-            if text:
-                yield text
-            statement, size = [], 0
-    if statement:
-        raise ContentIncomplete("The dump ends inside a statement.", "Use another backup, and report this one.")
+            return None
+        text = b"".join(self._lines).rstrip()[: -len(self._delimiter)]
+        if not self._is_insert and _is_open(text, self._lexeme):
+            return None
+        self._lines, self._size = [], 0
+        if not self._is_insert and (mode := _SQL_MODE.search(text)):
+            # How code is written depends on the mode that the dump sets before it and resets after it.
+            self._lexeme = _LEXEME_NO_ESCAPES if b"NO_BACKSLASH_ESCAPES" in mode[1].upper() else _LEXEME
+        return text.strip()
+
+    def _stands_between(self, line: bytes) -> bool:
+        """Whether the line is no part of a statement; DELIMITER, an order to the client, is obeyed here."""
+        bare = line.strip()
+        if bare.startswith(b"DELIMITER "):
+            self._delimiter = bare[10:].strip()
+            return True
+        self._is_insert = line.startswith(_INSERT) and self._delimiter == b";"
+        return not bare or bare == b"--" or bare.startswith((b"-- ", b"/*!999999\\-", b"/*M!999999\\-"))
+
+    def end(self) -> None:
+        """The text is at its end."""
+        if self._lines:
+            raise ContentIncomplete("The dump ends inside a statement.", "Use another backup, and report this one.")
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -74,10 +100,11 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(parts)
 
 
-def _is_open(text: bytes) -> bool:
+def _is_open(text: bytes, lexeme: re.Pattern[bytes]) -> bool:
     """Whether the text ends inside a string, a quoted identifier or a comment."""
-    for lexeme in _LEXEME.finditer(text):
-        token = lexeme[0]
-        if token in _OPENERS or (token == b"/" and text[lexeme.start() : lexeme.start() + 2] == b"/*"):
+    token = b""
+    for found in lexeme.finditer(text):
+        token = found[0]
+        if token in _OPENERS or (token == b"/" and text[found.start() : found.start() + 2] == b"/*"):
             return True
-    return False
+    return token.startswith((b"-- ", b"--\t", b"#")) and not token.endswith(b"\n")

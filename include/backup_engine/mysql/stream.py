@@ -17,7 +17,7 @@ from include.backup_engine.records import Coordinates
 SectionKind = Literal["settings", "table", "sequence", "code"]
 
 _HOLD_BACK = 1024  # longer than any announcement, so that none is cut in two
-_MARK = re.compile(rb"\n(?=-- |DELIMITER )([^\n]*)")
+_MARK = re.compile(rb"\n(?=-- |DELIMITER |/\*!50106 CREATE\*/ )([^\n]*)")
 _NAMED = re.compile(rb"-- (Table structure for table|Sequence structure for|Final view structure for view) `(.+)`\Z")
 _POSITION = re.compile(rb"-- CHANGE (?:MASTER|REPLICATION SOURCE) TO .*_LOG_FILE='([^']+)', .*_LOG_POS=(\d+)")
 _CODE = (
@@ -130,13 +130,17 @@ class StreamScanner:
 
     def _note(self, line: bytes) -> tuple[SectionKind, str] | None:
         """Take an announcement into account; returns the section that it starts, if it starts one."""
-        if line.startswith(b"DELIMITER "):
-            self._in_body = line.strip() != b"DELIMITER ;"
-            if self._in_body:
-                self._end_of_rows()
-                setattr(self.contents, self._bodies, getattr(self.contents, self._bodies) + 1)
+        if line.startswith(b"/*!"):  # an event; several of them stand between two DELIMITER lines
+            self.contents.events += self._bodies == "events"
             return None
-        if self._in_body:
+        if self._in_body:  # a body may hold any text; only this line ends it
+            self._in_body = line.strip() != b"DELIMITER ;"
+            return None
+        if line.startswith(b"DELIMITER "):
+            self._in_body = True
+            self._end_of_rows()
+            self.contents.triggers += self._bodies == "triggers"
+            self.contents.routines += self._bodies == "routines"
             return None
         contents = self.contents
         if line.startswith(b"-- Dump completed"):

@@ -146,13 +146,20 @@ def stored_object(bucket: str, key: str, answer: Mapping[str, Any], **known: Any
 
 
 def already_stored(client: S3Client, bucket: str, key: str, checksum: str) -> StoredObject | None:
-    """The object, if it is there with this checksum and this role may see it.
+    """The object, if it is there with this checksum.
 
     After a retried request, "it exists already" and "no such upload" can mean that the first try did succeed
     and only its answer was lost.
+
+    :raises StoreError: this role may not look; a retry of the task sees what is there.
     """
     try:
         answer = client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
-    except ClientError:
-        return None
+    except ClientError as error:
+        if error_code(error) in _MISSING:
+            return None
+        raise StoreError(
+            f"S3's answer to the writing of {key} was lost, and this role cannot see whether it was stored.",
+            "Run it again: a backup that was finished is recognised.",
+        ) from None
     return stored_object(bucket, key, answer) if answer.get("ChecksumSHA256") == checksum else None

@@ -67,7 +67,8 @@ class Vault:
         """Store a stream of unknown length; at most three parts of it are in memory (see ``multipart.part_size``).
 
         On any failure, of the stream as well, the upload is aborted and seen to be gone before the error is
-        raised; when that is not possible, a note on the error says so. One upload at a time per vault.
+        raised; when that is not possible, a note on the error says so. One upload at a time per vault. The stream
+        stays the caller's to close.
 
         :param metadata: user metadata, ASCII.
         :param cancelled: asked at every chunk and while waiting for S3.
@@ -94,7 +95,7 @@ class Vault:
     def put_once(self, key: str, body: bytes, *, content_type: str) -> StoredObject:
         """Store a small object under a key that must not exist yet (``If-None-Match: *``).
 
-        :raises BackupExists: the key exists, whatever it holds.
+        :raises BackupExists: the key exists, and was not written by this very call.
         """
         checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
         request = self._protection() | {"ContentType": content_type, "ChecksumSHA256": checksum}

@@ -1,0 +1,1 @@
+"""Tests, the demo, and the private servers that both use."""

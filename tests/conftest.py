@@ -1,0 +1,82 @@
+"""Fixtures that start real parts, each on first use and once a session, and an Airflow that knows only this folder.
+
+The environment is set here, at import: Airflow reads it when it is imported, and no test may reach a developer's
+own Airflow, AWS account or policy. ``AWS_TEST_ENDPOINT=http://127.0.0.1:PORT`` uses a LocalStack that runs already.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.servers.airflow import hermetic_environment
+from tests.servers.localstack import Aws, LocalStack, Vault
+from tests.servers.mariadb import MariaDB
+from tests.servers.processes import ROOT
+
+if TYPE_CHECKING:
+    from airflow.dag_processing.dagbag import BundleDagBag
+
+_running_localstack = os.environ.get("AWS_TEST_ENDPOINT")
+_home = Path(tempfile.mkdtemp(prefix="airflow-test-"))
+_environment = hermetic_environment(_home, os.environ)
+os.environ.clear()
+os.environ.update(_environment)
+
+
+def pytest_unconfigure() -> None:
+    """Remove what Airflow has written."""
+    shutil.rmtree(_home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def mariadb_source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    """A database server to back up."""
+    with MariaDB(tmp_path_factory.mktemp("mariadb-source")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb_scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    """Another database server, to restore into."""
+    with MariaDB(tmp_path_factory.mktemp("mariadb-scratch")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    """S3 and KMS. Tests share it, so each takes its own bucket (:func:`vault`)."""
+    if _running_localstack:
+        yield Aws(_running_localstack)
+    else:
+        with LocalStack(tmp_path_factory.mktemp("localstack")) as server:
+            yield server.aws
+
+
+@pytest.fixture
+def vault(aws: Aws) -> Vault:
+    """A new bucket, and the two keys that all vaults of the session share."""
+    return aws.seed(bucket=f"backups-{uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture(scope="session")
+def airflow_db() -> None:
+    """Airflow's metadata database, for ``dag.test()``."""
+    from airflow.utils.db import initdb
+
+    initdb()
+
+
+@pytest.fixture(scope="session")
+def dagbag(airflow_db: None) -> BundleDagBag:
+    """The repository's DAGs, read as the DAG processor reads them."""
+    from airflow.dag_processing.dagbag import BundleDagBag
+
+    return BundleDagBag(ROOT / "dags", bundle_path=ROOT / "dags", bundle_name="dags-folder")

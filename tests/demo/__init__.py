@@ -1,0 +1,1 @@
+"""The demo: the whole job on private servers, told on one screen."""
