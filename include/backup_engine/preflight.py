@@ -17,7 +17,7 @@ from include.backup_engine.crypto.original import MAX_BYTES as ORIGINAL_MAX_BYTE
 from include.backup_engine.errors import BackupError, BackupMissing, PreflightError
 from include.backup_engine.mysql.client import find_dump_program
 from include.backup_engine.mysql.privileges import Grants
-from include.backup_engine.mysql.server import Endpoint, identify, quote, rows, scalar, variable
+from include.backup_engine.mysql.server import Endpoint, identify, quote, row, rows, scalar, variable
 from include.backup_engine.mysql.snapshot import choose_method
 from include.backup_engine.policy import Policy, SourcePolicy
 from include.backup_engine.records import Chain
@@ -88,12 +88,7 @@ def _check_source(policy: SourcePolicy, endpoint: Endpoint, findings: Findings, 
         findings.attempt(lambda: choose_method(server, grants, policy.database, binary_log))
         if not binary_log:
             findings.warnings.append("The source writes no binary log: no coordinates can be recorded")
-        for (view,) in rows(
-            connection,
-            "SELECT table_name FROM information_schema.tables WHERE table_schema = %s AND table_type = 'VIEW'",
-            (policy.database,),
-        ):
-            _check_view(connection, str(view), findings)
+        _check_objects(connection, policy.database, findings)
         size = int(
             scalar(
                 connection,
@@ -106,13 +101,33 @@ def _check_source(policy: SourcePolicy, endpoint: Endpoint, findings: Findings, 
             f"{policy.database} holds {megabytes(size)}, more than a v1 file may ({megabytes(ORIGINAL_MAX_BYTES)}).",
             "Use format: v2.",
         )
-        encryption = scalar(connection, "SHOW SESSION STATUS LIKE 'Ssl_cipher'")
+        cipher = row(connection, "SHOW SESSION STATUS LIKE 'Ssl_cipher'")
         reporter.line(
             "Source is reachable", server=server.version, database=policy.database, data=megabytes(size),
-            tls=endpoint.tls_mode, cipher=encryption and "in use" if endpoint.tls_mode != "DISABLED" else None,
+            tls=endpoint.tls_mode, cipher=cipher[1] or None if cipher else None,
         )  # fmt: skip
     finally:
         connection.close()
+
+
+def _check_objects(connection: Connection[Any], database: str, findings: Findings) -> None:
+    """Objects that the dump program is known to fail at."""
+    for (view,) in rows(
+        connection,
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = %s AND table_type = 'VIEW'",
+        (database,),
+    ):
+        _check_view(connection, str(view), findings)
+    for (event,) in rows(
+        connection,
+        "SELECT event_name FROM information_schema.events WHERE event_schema = %s AND LOCATE(';;', event_definition)",
+        (database,),
+    ):
+        findings.require(
+            False,
+            f"The body of the event {event} contains ';;', at which the dump program runs for ever.",
+            "Change the body, for example to '; ;'.",
+        )
 
 
 def _check_view(connection: Connection[Any], view: str, findings: Findings) -> None:

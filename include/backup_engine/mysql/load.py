@@ -33,7 +33,7 @@ _EVENT_STATUS = re.compile(
 _GLOBAL = re.compile(rb"\b(GLOBAL|PERSIST|PERSIST_ONLY|PASSWORD)\b|@@(?:GLOBAL|PERSIST)", re.IGNORECASE)
 # Where a table or routine name may stand. Not after a comma: there `alias`.`column` is far more common.
 _FOREIGN = re.compile(
-    rb"\b(?:FROM|JOIN|INTO|UPDATE|TABLE|REFERENCES|CALL|(?:INSERT|UPDATE|DELETE)\s+ON)\s*\(*\s*"
+    rb"\b(?:FROM|JOIN|INTO|UPDATE|TABLE|REFERENCES|CALL|(?:INSERT|UPDATE|DELETE)\s+ON|(?:NEXT|LAST|SET)VAL)\s*\(*\s*"
     rb"(" + _NAME + rb"|[\w$]+)\s*\.\s*(?:`|\w)",
     re.IGNORECASE,
 )
@@ -91,6 +91,7 @@ class Loader:
         self._connection = connection
         self._database = database
         self._forbidden = {name.lower() for name in {*other_schemas, source_database} if name != database}
+        self._source_prefix = f"{quote(source_database)}.".encode()
         self._definers = definers
         self._events = events
         self.facts = LoadFacts()
@@ -102,6 +103,9 @@ class Loader:
         :raises LoadFailed: the server refused a statement.
         """
         for number, statement in enumerate(split_statements(chunks), start=1):
+            if statement.startswith(b"CREATE TABLE "):
+                # MariaDB prints DEFAULT nextval(`schema`.`sequence`); the sequence meant is the restored one.
+                statement = statement.replace(b"nextval(" + self._source_prefix, b"nextval(")
             kind = self._admit(statement, number)
             if kind == "skip":
                 continue
