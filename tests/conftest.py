@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.servers.airflow import hermetic_environment
+from tests.demo.stack import Stack, stack
+from tests.servers.airflow import Airflow, hermetic_environment
 from tests.servers.localstack import Aws, LocalStack, Vault
 from tests.servers.mariadb import MariaDB
 from tests.servers.processes import ROOT
@@ -64,6 +65,22 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
 def vault(aws: Aws) -> Vault:
     """A new bucket, and the two keys that all vaults of the session share."""
     return aws.seed(bucket=f"backups-{uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture(scope="session")
+def demo_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The demo's servers, accounts and policy, on 20 MB of data."""
+    with stack(tmp_path_factory.mktemp("demo-stack"), 20) as parts:
+        yield parts
+
+
+@pytest.fixture(scope="session")
+def airflow(demo_stack: Stack) -> Iterator[Airflow]:
+    """A running Airflow on the demo stack; its temporary files go to ``demo_stack.folder / "tmp"`` and nowhere else."""
+    temporary = demo_stack.folder / "tmp"
+    temporary.mkdir()
+    with demo_stack.airflow({"TMPDIR": str(temporary)}) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

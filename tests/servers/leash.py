@@ -1,9 +1,10 @@
 """Run one program so that nothing of it outlives the process that asked for it.
 
-``python leash.py FOLDER PROGRAM ARGUMENT...`` prints the program's process id, and ends when the program has ended and
-no descendant of it is left; then it removes FOLDER, unless that is empty text. It becomes the parent of orphaned descendants (``PR_SET_CHILD_SUBREAPER``, prctl(2)), so
-that a process which left its group or session is found too. When standard input ends, all of them are killed: the
-asking process holds the other end, and the kernel closes that however the process dies.
+``python leash.py FOLDER PROGRAM ARGUMENT...`` prints the program's process id, and ends when the program has ended
+and no descendant of it is left; then it removes FOLDER, unless that is empty text. It becomes the parent of orphaned
+descendants (``PR_SET_CHILD_SUBREAPER``, prctl(2)), so that a process which left its group or session is found too.
+When standard input ends, all of them are killed: the asking process holds the other end, and the kernel closes that
+however the process dies.
 
 Only the standard library, so that it starts in milliseconds (``python -I -S``).
 """

@@ -82,9 +82,9 @@ class MariaDB(Server):
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where the server listens, while it runs."""
+        """Where the server listens, once started."""
         if self._sockets is None:
-            raise ServerFailed(f"MariaDB in {self.folder} does not run.")
+            raise ServerFailed(f"MariaDB in {self.folder} was not started.")
         return Endpoint("127.0.0.1", self._port, self._sockets / "s")
 
     def start(self) -> None:

@@ -1,0 +1,33 @@
+"""Which processes descend from another one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+
+def descendants(ancestor: int) -> Iterator[int]:
+    """The processes below ``ancestor``, its children first."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):  # it may end between listing and reading
+            if entry.name.isdecimal():
+                parent = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
+                children.setdefault(int(parent), []).append(int(entry.name))
+    found = children.get(ancestor, [])
+    while found:
+        yield from found
+        found = [child for parent in found for child in children.get(parent, [])]
+
+
+def programs(name: str, ancestor: int) -> list[int]:
+    """The descendants that run a program of this name."""
+    return [pid for pid in descendants(ancestor) if _name(pid) == name]
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
