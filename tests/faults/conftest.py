@@ -18,14 +18,12 @@ from tests.servers.mariadb import MariaDB
 @pytest.fixture(scope="session")
 def fragile_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
     """A database server that a test may kill or damage; the test has to put it right again."""
-    with MariaDB(tmp_path_factory.mktemp("mariadb-fragile")) as server:
+    with MariaDB(tmp_path_factory.mktemp("mariadb-fragile"), options=["--skip-log-bin"]) as server:
         yield server
 
 
 @pytest.fixture
-def scene(
-    request: pytest.FixtureRequest, aws: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Scene]:
+def scene(request: pytest.FixtureRequest, aws: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     """What :class:`Scene` says; ``parametrize("scene", ["fragile_server"], indirect=True)`` chooses the server."""
     server: MariaDB = request.getfixturevalue(getattr(request, "param", "mariadb_source"))
     temporary = tmp_path / "tmp"

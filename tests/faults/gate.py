@@ -27,6 +27,7 @@ class Gate:
         self.port: int = self._listener.getsockname()[1]
         self.before: tuple[bytes, Callable[[], object]] | None = None
         self._limit: int | None = None
+        self._is_cut = False
         self._held = threading.Event()
         self._go_on = threading.Event()
         self._sockets: list[socket.socket] = []
@@ -38,7 +39,9 @@ class Gate:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.stop()
+        self.release()
+        _close(self._listener)
+        self.cut()
 
     def hold(self, after: int) -> None:
         """From now on, whatever connection has passed more bytes than this in one direction stands still there."""
@@ -52,13 +55,12 @@ class Gate:
 
     def release(self) -> None:
         """Let everything pass again."""
-        self._limit = None
+        self._limit, self._is_cut = None, False
         self._go_on.set()
 
-    def stop(self) -> None:
-        """The server is gone: connections are cut, new ones are refused."""
-        self.release()
-        _close(self._listener)
+    def cut(self) -> None:
+        """From now on, and until :meth:`release`, the server cannot be reached: every connection breaks off."""
+        self._is_cut = True
         for connection in self._sockets:
             _close(connection)
 
@@ -66,6 +68,9 @@ class Gate:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                if self._is_cut:
+                    _close(client)
+                    continue
                 server = socket.create_connection(("127.0.0.1", self._target))
                 self._sockets += client, server
                 for source, sink in ((client, server), (server, client)):

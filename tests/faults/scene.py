@@ -35,7 +35,6 @@ SOURCE = "clinic"
 DUMP_PROGRAM = "mariadb-dump"
 _PASSWORD = "s3cret-of-the-backup-account"
 _MIDDLE = 9_000_000  # bytes from the server: the dump is in the table images, and a part has gone to S3
-_IMAGES, _IMAGE_BYTES = 24, 1_000_000
 
 
 class Scene:
@@ -70,6 +69,7 @@ class Scene:
         self.keyring = Keyring(aws.kms)
         self.vault = Vault(s3_client(aws.url), self.policy.vault)
         self.endpoint = Endpoint("127.0.0.1", source_gate.port, self.account, _PASSWORD)
+        self.name = BackupName(datetime.now(UTC))
         self.cancellation = Cancellation()
         self._pool = ThreadPoolExecutor(1)
         self._create_source()
@@ -92,19 +92,23 @@ class Scene:
             self.sql(f"INSERT INTO {table} (content) SELECT seq FROM seq_1_to_1000")
         self.sql(
             "SET group_concat_max_len = 1000000;"
-            " INSERT INTO images (content) SELECT GROUP_CONCAT(RANDOM_BYTES(1000) SEPARATOR '') FROM seq_1_to_24000 GROUP BY seq % 24"
+            "INSERT INTO images (content) SELECT GROUP_CONCAT(RANDOM_BYTES(1000) SEPARATOR '')"
+            " FROM seq_1_to_24000 GROUP BY seq % 24"
         )
-        grants = (ROOT / "include" / "sql" / "backup_account.sql").read_text()
-        grants = grants.replace("surgicase", self.database).replace("'backup'", self.account)
-        grants = grants.replace("change-me", _PASSWORD).replace("REQUIRE SSL", "")
-        self.server.sql(";".join(filter(str.strip, re.sub(r"^--.*$", "", grants, flags=re.MULTILINE).split(";"))))
+        self.grant()
+
+    def grant(self) -> None:
+        """Give the backup's account the privileges that it shall have."""
+        text = (ROOT / "include" / "sql" / "backup_account.sql").read_text().replace("surgicase", self.database)
+        text = text.replace("'backup'", self.account).replace("change-me", _PASSWORD).replace("REQUIRE SSL", "")
+        statements = re.sub(r"^--.*$", "", text, flags=re.MULTILINE).split(";")
+        self.server.sql(";".join(filter(str.strip, statements)))
 
     # The backup -------------------------------------------------------------------------------------------
 
     def back_up(self) -> bytes:
-        """Make a backup, from the source and to the store that are behind the gates."""
-        name = BackupName(datetime.now(UTC))
-        job = BackupJob(self.policy, SOURCE, name, Chain(sequence=1))
+        """Make the backup, from the source and to the store that are behind the gates; again under the same name."""
+        job = BackupJob(self.policy, SOURCE, self.name, Chain(sequence=1))
         vault = Vault(s3_client(f"http://127.0.0.1:{self.store_gate.port}"), self.policy.vault)
         return back_up(job, self.endpoint, self.keyring, vault, Reporter(), self.cancellation)
 
@@ -124,20 +128,27 @@ class Scene:
             self.source_gate.release()
 
     @contextmanager
-    def census_waits(self) -> Iterator[None]:
-        """The census of a backup started in the block comes to stand at the table ``visits``, and so does the dump."""
+    def visits_locked_for_the_census(self) -> Iterator[None]:
+        """In the block, the census of a backup that was started in it comes to stand at the table ``visits``."""
         administrator = connector(str(self.server.endpoint.socket))()
         with administrator, administrator.cursor() as cursor:
             lock = f"LOCK TABLES {self.database}.visits WRITE"
             self.source_gate.before = (b"SHA2(CONCAT_WS(", lambda: cursor.execute(lock))  # the first fingerprint
             yield
 
-    def connections(self) -> list[tuple[int, str]]:
-        """Id and current statement of every connection that the backup has on the source."""
+    def stop(self) -> None:
+        """Ask the backup to stop."""
+        stopped, self.cancellation = self.cancellation, Cancellation()
+        stopped.request()
+
+    def connections(self, statement: str = "%") -> list[int]:
+        """The connections that the backup has on the source, those that run a statement like this."""
         found = self.server.sql(
-            "SELECT id, COALESCE(info, '') FROM information_schema.processlist WHERE user = %s", self.account
+            "SELECT id FROM information_schema.processlist WHERE user = %s AND COALESCE(info, '') LIKE %s",
+            self.account,
+            statement,
         )
-        return [(int(number), str(statement)) for number, statement in found]
+        return [int(number) for (number,) in found]
 
     # What it leaves behind --------------------------------------------------------------------------------
 
@@ -164,7 +175,8 @@ class Scene:
         assert self.states() == ["incomplete"] * objects
         assert self.uploads() == uploads
         self.back_up()
-        assert sorted(self.states()) == ["complete"] + ["incomplete"] * objects
+        assert self.states() == ["complete"]
+        assert self.uploads() == 0
 
 
 def failure_of(backup: Future[bytes]) -> BackupError:

@@ -166,9 +166,12 @@ class Airflow(Server):
         path = f"{_run_path(dag_id, run_id)}/taskInstances/{task_id}/xcomEntries/{key}?deserialize=true"
         return self.api("GET", path)["value"]
 
-    def task_logs(self, dag_id: str, run_id: str, task_id: str, attempt: int = 1) -> list[dict[str, Any]]:
+    def task_logs(
+        self, dag_id: str, run_id: str, task_id: str, attempt: int = 1, *, map_index: int = -1
+    ) -> list[dict[str, Any]]:
         """The structured log lines of one attempt of a task; their text is under ``event``."""
-        path = f"/api/v2{_run_path(dag_id, run_id)}/taskInstances/{task_id}/logs/{attempt}?full_content=true"
+        task = f"/api/v2{_run_path(dag_id, run_id)}/taskInstances/{task_id}"
+        path = f"{task}/logs/{attempt}?full_content=true&map_index={map_index}"
         headers = {"Authorization": f"Bearer {self._token('admin')}", "Accept": "application/x-ndjson"}
         return [json.loads(line) for line in self._call("GET", path, None, headers).splitlines()]
 
