@@ -21,6 +21,7 @@ from tests.servers.airflow import Airflow, hermetic_environment
 from tests.servers.localstack import Aws, LocalStack, Vault
 from tests.servers.mariadb import MariaDB
 from tests.servers.processes import ROOT
+from tests.servers.statsd import StatsD
 
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import BundleDagBag
@@ -75,11 +76,18 @@ def demo_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def airflow(demo_stack: Stack) -> Iterator[Airflow]:
+def metrics() -> Iterator[StatsD]:
+    """Where the running Airflow sends its metrics."""
+    with StatsD() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def airflow(demo_stack: Stack, metrics: StatsD) -> Iterator[Airflow]:
     """A running Airflow on the demo stack; its temporary files go to ``demo_stack.folder / "tmp"`` and nowhere else."""
     temporary = demo_stack.folder / "tmp"
     temporary.mkdir()
-    with demo_stack.airflow({"TMPDIR": str(temporary)}) as running:
+    with demo_stack.airflow({"TMPDIR": str(temporary)} | metrics.environment) as running:
         yield running
 
 

@@ -26,6 +26,7 @@ from tests.demo.surgicase import connector, writer
 from tests.interop.test_cli import as_arguments, cli
 from tests.servers.airflow import Airflow
 from tests.servers.processes import find_program
+from tests.servers.statsd import StatsD
 
 
 @dataclass
@@ -56,7 +57,7 @@ def night(airflow: Airflow, demo_stack: Stack) -> Iterator[Night]:
 
 
 def test_the_drill_proves_the_snapshot_although_the_source_moved_on(
-    night: Night, airflow: Airflow, demo_stack: Stack
+    night: Night, airflow: Airflow, demo_stack: Stack, metrics: StatsD
 ) -> None:
     assert night.transactions > 100
     run_id = airflow.trigger("restore_drill")
@@ -64,6 +65,14 @@ def test_the_drill_proves_the_snapshot_although_the_source_moved_on(
     lines, unproven = summarise(demo_stack.vault())
     assert unproven == []
     assert any("0 differences" in line for line in lines)
+    sent = {
+        line.split(":")[0].removeprefix("airflow.mysql_backup."): line
+        for line in metrics.lines
+        if "mysql_backup" in line
+    }
+    assert {"size_bytes", "duration_seconds", "rows", "drill.rto_seconds", "drill.rpo_seconds", "drill.passed"} <= set(
+        sent
+    )
     kinds = [record.kind for _, _, record in evidence.records(demo_stack.vault())]
     assert kinds[-1] == "drill"
 
