@@ -1,7 +1,8 @@
 """Every night: an encrypted backup of every source in the policy, read back and recorded.
 
-preflight → backup → verify the stored copy → evidence, for each source. A source with a ``staging_dir`` is
-backed up in three tasks (dump → encrypt → upload) instead of one.
+preflight → backup → verify the stored copy → evidence → retention, for each source. A source with a ``staging_dir``
+is backed up in three tasks (dump → encrypt → upload) instead of one. Retention plans; it deletes only if the policy
+says ``retention.apply``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 from airflow.sdk import DAG, CronTriggerTimetable, task_group
 from backup_airflow.operators.backup import BackupPreflightOperator, MySqlToS3BackupOperator, VerifyBackupOperator
 from backup_airflow.operators.evidence import RecordBackupEvidenceOperator
+from backup_airflow.operators.retention import RetentionOperator
 from backup_airflow.operators.staged import (
     DiscardPlaintextOperator,
     KmsEncryptOperator,
@@ -31,7 +33,7 @@ def stream(source: str) -> None:
     """Dump, compress, encrypt and upload in one task: nothing touches a disk."""
     preflight = BackupPreflightOperator(task_id="preflight", source=source)
     backup = MySqlToS3BackupOperator(task_id="backup", source=source, chain=preflight.output)
-    verify_and_record(source, backup)
+    verify_record_and_retire(source, backup)
 
 
 @task_group
@@ -44,13 +46,14 @@ def stage(source: str) -> None:
     discard = DiscardPlaintextOperator(task_id="discard_plaintext", source=source, chain=preflight.output)
     dump >> encrypt >> discard.as_teardown(setups=dump)
     encrypt >> upload
-    verify_and_record(source, upload)
+    verify_record_and_retire(source, upload)
 
 
-def verify_and_record(source: str, stored: Any) -> None:
+def verify_record_and_retire(source: str, stored: Any) -> None:
     """What follows however the backup was made."""
     verify = VerifyBackupOperator(task_id="verify", source=source, backup=stored.output)
-    RecordBackupEvidenceOperator(task_id="record_evidence", source=source, verification=verify.output)
+    record = RecordBackupEvidenceOperator(task_id="record_evidence", source=source, verification=verify.output)
+    record >> RetentionOperator(task_id="retention", source=source)
 
 
 with DAG(

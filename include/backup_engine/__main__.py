@@ -1,6 +1,7 @@
 """The command line: the same backups, without Airflow.
 
-``python -m include.backup_engine list | show NAME | verify NAME | decrypt FILE_OR_NAME --output FILE | recover NAME``
+``python -m include.backup_engine list | show NAME | verify NAME | decrypt FILE_OR_NAME --output FILE | recover NAME |
+retention``
 
 Policy as in the DAGs (``BACKUP_POLICY``), connections from ``AIRFLOW_CONN_*``. Exit codes: 0 done, 1 an
 expected error (told in two sentences), 2 wrong usage, 130 interrupted. JSON output goes to stdout, the story
@@ -25,12 +26,14 @@ from include.backup_engine.compare import compare_with_snapshot
 from include.backup_engine.connections import aws_clients, connection_from_environment, mysql_endpoint
 from include.backup_engine.crypto.data_key import Keyring
 from include.backup_engine.crypto.envelope import open_backup
+from include.backup_engine.deletion import carry_out
 from include.backup_engine.errors import BackupError, BackupMissing, DrillFailed, StoreError
 from include.backup_engine.keys import allowed_data_keys, with_sse_key_arn
 from include.backup_engine.names import SIDECAR_SUFFIX, BackupName
 from include.backup_engine.policy import Policy, load_policy
 from include.backup_engine.report import Reporter, megabytes
 from include.backup_engine.restore import create_database, restore
+from include.backup_engine.retention import plan_retention
 from include.backup_engine.store.catalog import Catalog, Entry
 from include.backup_engine.store.s3 import Vault
 from include.backup_engine.stored import StoredBackup, open_stored
@@ -42,14 +45,18 @@ class Desk:
 
     def __init__(self, source: str | None) -> None:
         self.policy: Policy = load_policy()
-        self.source = source or self._only_source()
+        self._source = source
         clients = aws_clients(connection_from_environment(self.policy.vault.reader_conn_id), self.policy.vault.region)
         self.keyring = Keyring(clients.kms)
         self.vault = Vault(clients.s3, with_sse_key_arn(self.policy.vault, self.keyring))
         self.catalog = Catalog(self.vault)
         self.reporter = Reporter(logging.getLogger("backup"))
 
-    def _only_source(self) -> str:
+    @property
+    def source(self) -> str:
+        """The source that was named, or the only one there is."""
+        if self._source:
+            return self._source
         if len(self.policy.sources) > 1:
             raise BackupMissing(
                 "The policy has several sources.", f"Say which with --source: {', '.join(sorted(self.policy.sources))}."
@@ -60,6 +67,11 @@ class Desk:
         """The backup that a selector means, opened."""
         entry = self.catalog.find(self.source, selector)
         return open_stored(entry, self.source, self.policy, self.vault, self.keyring)
+
+    def vault_as(self, conn_id: str) -> Vault:
+        """The vault as another role sees it."""
+        clients = aws_clients(connection_from_environment(conn_id), self.policy.vault.region)
+        return Vault(clients.s3, self.vault.policy)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -109,6 +121,9 @@ def _parser() -> argparse.ArgumentParser:
     recovering.add_argument("--target-conn-id", help="connection of the target server; default: the source's")
     recovering.add_argument("--target-database", help="default: <database>_restored")
     recovering.add_argument("--json", action="store_true", help="print JSON")
+    retiring = add("retention", _retention, "Say which backups the policy would delete, and why; or delete them.")
+    retiring.add_argument("--apply", action="store_true", help="delete; without it nothing is deleted")
+    retiring.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
 
@@ -196,10 +211,14 @@ def _local_plaintext(desk: Desk, path: Path) -> Iterable[bytes]:
             while block := file.read(1 << 20):
                 yield block
 
-    with path.open("rb") as file:
-        head = file.read(1 << 20)
+    try:
+        raw_sidecar, head = sidecar.read_bytes(), next(iter(blocks()), b"")
+    except OSError as error:
+        raise BackupMissing(
+            f"{error.filename} cannot be read: {error.strerror}.", "Give this user the permission to read it."
+        ) from None
     opened = open_backup(
-        sidecar.read_bytes(),
+        raw_sidecar,
         head,
         source=desk.source,
         name=BackupName.parse(path.name),
@@ -229,6 +248,10 @@ def _write_whole(path: Path, chunks: Iterable[bytes]) -> int:
         os.link(partial, path)
     except FileExistsError:
         raise StoreError(f"{path} exists.", "Choose another name; nothing is ever overwritten.") from None
+    except OSError as error:
+        raise StoreError(
+            f"{path} could not be written: {error.strerror}.", "Choose a disk with enough room; nothing was left."
+        ) from None
     finally:
         with suppress(FileNotFoundError):
             partial.unlink()
@@ -270,6 +293,24 @@ def _recover(desk: Desk, options: argparse.Namespace) -> None:
         )
     if not options.json:
         print(f"{backup.name} is restored into {database}; its events are disabled.")
+
+
+def _retention(desk: Desk, options: argparse.Namespace) -> None:
+    plan = plan_retention(desk.source, desk.policy, desk.vault, desk.keyring)
+    if not options.json:
+        print("\n".join(plan.lines()))
+    roles = desk.policy.vault
+    done = (
+        carry_out(
+            plan, desk.vault_as(roles.retention_conn_id), desk.vault, desk.vault_as(roles.writer_conn_id), desk.reporter
+        )
+        if options.apply
+        else None
+    )
+    if options.json:
+        _print_json({"plan": plan.model_dump(mode="json"), "applied": done.model_dump(mode="json") if done else None})
+    elif done:
+        print(f"Deleted {len(done.deleted)}, refused {len(done.refused)}, aborted {len(done.aborted_uploads)} uploads")
 
 
 if __name__ == "__main__":

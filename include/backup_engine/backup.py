@@ -10,12 +10,14 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from include.backup_engine.cancel import Cancellation
 from include.backup_engine.crypto.data_key import DataKey, Keyring
 from include.backup_engine.crypto.message import Encryptor
 from include.backup_engine.crypto.original import OriginalEncryptor
 from include.backup_engine.crypto.sidecar import BackupFacts, Metadata, OriginalSidecar, Sidecar, seal
+from include.backup_engine.errors import BackupError
 from include.backup_engine.mysql.server import Endpoint
 from include.backup_engine.names import BackupName, encryption_context, source_prefix
 from include.backup_engine.policy import Policy, SourcePolicy
@@ -25,6 +27,8 @@ from include.backup_engine.source import describe, read_source
 from include.backup_engine.store.s3 import Vault
 
 SIDECAR_CONTENT_TYPE = "application/json"
+LEFTOVER_AGE = timedelta(days=2)
+"""An unfinished upload of another backup is older than any backup takes, so whoever began it is dead."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,7 @@ def back_up(
     encryption = Encryption(job, keyring, reporter)
     with reporter.stage("Dump, compress, encrypt, upload"):
         with read_source(endpoint, job.source_policy, reporter, cancellation) as source:
+            sweep(job, vault, reporter)  # now that the source's lock keeps other attempts out
             with cancellation.action(vault.abort_current):
                 stored = vault.upload(
                     job.key,
@@ -167,6 +172,21 @@ def finished_already(job: BackupJob, vault: Vault, reporter: Reporter) -> bool:
         reporter.line(f"Backup {job.name} is finished already and is not made again", sidecar=job.sidecar_key)
         return True
     return False
+
+
+def sweep(job: BackupJob, vault: Vault, reporter: Reporter) -> None:
+    """Abort the uploads that killed attempts have left: of this very backup, and of the source's others, when old.
+
+    What cannot be swept is told and is no reason to fail: the bucket's lifecycle rule comes behind.
+    """
+    folder = source_prefix(job.policy.vault.prefix, job.source)
+    try:
+        swept = vault.abort_unfinished(job.key, timedelta(0)) + vault.abort_unfinished(folder, LEFTOVER_AGE)
+    except BackupError as error:
+        reporter.warn(f"Unfinished uploads of earlier attempts could not be swept: {error.cause}")
+        return
+    for upload in swept:
+        reporter.line("Aborted the unfinished upload of an earlier attempt", key=upload.key, began=upload.initiated)
 
 
 def tell_stored(reporter: Reporter, stored: StoredObject, request_id: str | None) -> None:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 from include.backup_engine.errors import ConnectionMissing
 from include.backup_engine.mysql.server import Endpoint, TlsMode
-from include.backup_engine.store.aws import client_config
+from include.backup_engine.store.aws import client_config, error_code
 
 if TYPE_CHECKING:
     from mypy_boto3_kms.client import KMSClient
@@ -63,23 +64,33 @@ def connection_from_environment(conn_id: str) -> ConnectionFields:
 
 
 def _from_json(conn_id: str, text: str) -> ConnectionFields:
-    fields = json.loads(text)
-    extra = fields.get("extra") or {}
+    fields = _object(text)
     return ConnectionFields(
         conn_id,
         fields.get("host"),
         int(fields["port"]) if fields.get("port") else None,
         fields.get("login"),
         fields.get("password"),
-        json.loads(extra) if isinstance(extra, str) else dict(extra),
+        _object(fields.get("extra")),
     )
+
+
+def _object(value: object) -> dict[str, Any]:
+    """A JSON object, given as such or as text; nothing is an empty one.
+
+    :raises ValueError: it is something else.
+    """
+    found = json.loads(value) if isinstance(value, str) and value else value or {}
+    if not isinstance(found, dict):
+        raise ValueError
+    return found
 
 
 def _from_uri(conn_id: str, text: str) -> ConnectionFields:
     uri = urlsplit(text)
     extra: dict[str, Any] = dict(parse_qsl(uri.query))
     if "__extra__" in extra:
-        extra = json.loads(extra["__extra__"])
+        extra = _object(extra["__extra__"])
     return ConnectionFields(
         conn_id,
         unquote(uri.hostname) if uri.hostname else None,
@@ -99,9 +110,13 @@ def mysql_endpoint(fields: ConnectionFields) -> Endpoint:
     :raises ConnectionMissing: naming the field that is missing or not understood.
     """
     extra = fields.extra
-    ssl = extra.get("ssl") or {}
-    if isinstance(ssl, str):
-        ssl = json.loads(ssl)
+    try:
+        ssl = _object(extra.get("ssl"))
+    except ValueError:
+        raise ConnectionMissing(
+            f"The extra ssl of the connection {fields.conn_id} is not a JSON object.",
+            'Give it as {"ca": "/path/ca.pem"}, with "cert" and "key" for a client certificate.',
+        ) from None
     mode = extra.get("ssl_mode")
     if mode is not None and str(mode).upper() not in _TLS_MODES:
         raise ConnectionMissing(
@@ -137,7 +152,22 @@ def aws_clients(fields: ConnectionFields, region: str) -> AwsClients:
 
     Extras, as in Airflow's AwsBaseHook: ``region_name``, ``aws_session_token``, ``profile_name``, ``role_arn``,
     ``endpoint_url`` and ``service_config.<service>.endpoint_url``. Without a login the usual AWS chain applies.
+
+    :raises ConnectionMissing: the connection's profile, role or endpoint cannot be used.
     """
+    try:
+        return _aws_clients(fields, region)
+    except ClientError as error:
+        reason = error_code(error)
+    except (BotoCoreError, ValueError) as error:
+        reason = type(error).__name__
+    raise ConnectionMissing(
+        f"The AWS connection {fields.conn_id} cannot be used ({reason}).",
+        "Correct its profile_name, role_arn or endpoint_url, or what its account may assume.",
+    )
+
+
+def _aws_clients(fields: ConnectionFields, region: str) -> AwsClients:
     extra = fields.extra
     session = boto3.Session(
         aws_access_key_id=fields.login or None,

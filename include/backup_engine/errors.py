@@ -107,6 +107,10 @@ class BackupMissing(BackupError):
     """No backup of that name, or none that matches the selection."""
 
 
+class RetentionRefused(BackupError):
+    """A backup must not be deleted: it is locked, held, or not what the plan saw; or nothing may be deleted at all."""
+
+
 class BackupExists(BackupError):
     """A finished backup already has this name; finished backups are never overwritten."""
 
@@ -179,3 +183,11 @@ class DrillFailed(BackupError):
 
 class EvidenceError(BackupError):
     """An evidence record could not be written, or its chain is broken."""
+
+
+class RequestRefused(RestoreRefused):
+    """A recovery request is unknown in part, contradictory, or not approved."""
+
+
+class RecoveryFailed(BackupError):
+    """A recovery did not come to its end; the cause says what is where."""

@@ -127,6 +127,14 @@ def check_chain(reader: Vault) -> int:
 
     :raises EvidenceError: naming the first record that does not follow from the one before.
     """
+    return sum(1 for _ in checked(reader))
+
+
+def checked(reader: Vault) -> Iterator[EvidenceRecord]:
+    """All records, oldest first, each when it is shown to follow from the one before.
+
+    :raises EvidenceError: naming the first that does not.
+    """
     digest: str | None = None
     number = 0
     for key, raw, record in records(reader):
@@ -136,7 +144,7 @@ def check_chain(reader: Vault) -> int:
                 "Compare the object versions in the bucket with CloudTrail.",
             )
         digest, number = hashlib.sha256(raw).hexdigest(), record.number
-    return number
+        yield record
 
 
 def _keys(reader: Vault) -> Iterator[str]:

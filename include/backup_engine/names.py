@@ -18,7 +18,9 @@ Compression = Literal["gzip", "zstd"]
 
 SIDECAR_SUFFIX = ".encryption_info"
 _EXTENSION: dict[Compression, str] = {"gzip": "gz", "zstd": "zst"}
-_PATTERN = re.compile(r"db_backup_(?P<stamp>\d{8}_\d{6})(?:\.sql\.(?P<ext>gz|zst)\.encrypted(?:\.encryption_info)?)?\Z")
+_PATTERN = re.compile(
+    r"db_backup_(?P<stamp>\d{8}_\d{6})(?:\.sql\.(?P<ext>gz|zst)\.encrypted(?:\.encryption_info)?)?\Z", re.ASCII
+)
 _STAMP = "%Y%m%d_%H%M%S"
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Hashable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -20,6 +21,18 @@ from include.backup_engine.names import Compression
 DEFAULT_PATH = Path(__file__).resolve().parents[1] / "policy.yaml"
 _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 _RESERVED_SOURCES = {"evidence"}
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that refuses a key that stands twice: plain YAML takes the last, and a source would be lost silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[object] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value} stands twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def _folder(prefix: str) -> str:
@@ -47,8 +60,9 @@ class VaultPolicy(_Section):
     region: str
     writer_conn_id: str = "aws_backup_writer"
     reader_conn_id: str = "aws_backup_reader"
+    retention_conn_id: str = "aws_backup_retention"
     data_key_id: str
-    allowed_data_keys: list[str] = []
+    allowed_data_keys: list[Annotated[str, Field(pattern=r"^arn:")]] = []
     sse_key_id: str
     object_lock: ObjectLock | None = None
 
@@ -87,13 +101,17 @@ class SchedulePolicy(_Section):
 
 
 class RetentionPolicy(_Section):
-    """How many backups to keep: grandfather, father, son, and never fewer than ``minimum``."""
+    """How many backups to keep: grandfather, father, son, and never fewer than ``minimum``.
+
+    :param apply: whether ``nightly_backup`` deletes what is superfluous, or only says what it would delete.
+    """
 
     daily: int = Field(7, ge=0)
     weekly: int = Field(5, ge=0)
     monthly: int = Field(12, ge=0)
     yearly: int = Field(6, ge=0)
     minimum: int = Field(3, ge=1)
+    apply: bool = False
 
 
 class DrillPolicy(_Section):
@@ -141,21 +159,23 @@ def load_policy(path: Path | None = None) -> Policy:
     """
     path = path or Path(os.environ.get("BACKUP_POLICY") or DEFAULT_PATH)
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
+        document = _Loader(path.read_text(encoding="utf-8")).get_single_data()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise PolicyError(
-            f"The policy file {path} cannot be read: {error.strerror}.", "Set BACKUP_POLICY to a readable file."
+            f"The policy file {path} cannot be read: {reason}.", "Set BACKUP_POLICY to a readable file."
         ) from None
     except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
+        where, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or "unreadable"
         line = f", line {where.line + 1}" if where else ""
-        raise PolicyError(f"The policy file {path}{line} is not YAML.", "Correct it there.") from None
+        raise PolicyError(f"The policy file {path}{line} is not valid YAML: {problem}.", "Correct it there.") from None
     try:
         return Policy.model_validate(document)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"]) or "(top level)"
+        value = "none" if first["type"] == "missing" else repr(first["input"])
         raise PolicyError(
-            f"The policy file {path} is not valid: key {key}, value {first['input']!r}: {first['msg']}.",
+            f"The policy file {path} is not valid: key {key}, value {value}: {first['msg']}.",
             "Correct that key; include/policy.yaml shows every key with its default.",
         ) from None

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.metadata import version
 
 from include.backup_engine.cancel import Cancellation
@@ -59,12 +59,20 @@ class SourceReader:
         self._sections: list[Section] = []
         self._census: Census | None = None
         self._fingerprint_seconds = 0.0
+        self._stream = self._read()
 
     def compressed(self) -> Iterator[bytes]:
         """The dump, compressed, in members that start at tables.
 
         :raises DumpFailed, ContentIncomplete, SchemaChanged: before the last chunk.
         """
+        return self._stream
+
+    def close(self) -> None:
+        """End the dump and the census, when whoever took the stream did not come to its end."""
+        self._stream.close()
+
+    def _read(self) -> Generator[bytes, None, None]:
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="census") as pool:
             census = pool.submit(self._take_census)
             try:
@@ -120,6 +128,7 @@ class SourceReader:
         started = time.monotonic()
 
         def after_table(_: TableFacts) -> None:
+            self._snapshot.let_schema_change()
             self._cancellation.check()
 
         census = add_fingerprints(connection, database, census, after_table)
@@ -218,9 +227,11 @@ def read_source(
                     snapshot.release_lock()
                     if snapshot.same_as(dump.contents.coordinates):
                         _tell(reporter, snapshot)
-                        yield SourceReader(
+                        reader = SourceReader(
                             snapshot, dump, server, policy, program, endpoint, sequences, reporter, cancellation
                         )
+                        with closing(reader):
+                            yield reader
                         return
             finally:
                 dump.kill()

@@ -7,11 +7,11 @@ files and sidecars stay. All steps must run where that folder is.
 
 from __future__ import annotations
 
-from include.backup_engine.backup import BackupJob, Encryption, commit, tell_stored
+from include.backup_engine.backup import BackupJob, Encryption, commit, finished_already, sweep, tell_stored
 from include.backup_engine.cancel import Cancellation
 from include.backup_engine.crypto.data_key import Keyring
 from include.backup_engine.crypto.sidecar import parse
-from include.backup_engine.errors import PolicyError
+from include.backup_engine.errors import BackupExists, PolicyError
 from include.backup_engine.mysql.server import Endpoint
 from include.backup_engine.records import SourceFacts
 from include.backup_engine.report import Reporter, megabytes
@@ -59,10 +59,18 @@ def encrypt_staged(job: BackupJob, keyring: Keyring, reporter: Reporter) -> None
 
 
 def upload_staged(job: BackupJob, vault: Vault, reporter: Reporter, cancellation: Cancellation) -> None:
-    """Third step: upload, sidecar last. Can be repeated as long as the files are there."""
+    """Third step: upload, sidecar last. Can be repeated as long as the files are there.
+
+    :raises BackupExists: a finished backup has this name; its object is not touched, which the sidecar does not pin.
+    """
     staging = staging_of(job)
+    if finished_already(job, vault, reporter):
+        raise BackupExists(
+            f"The backup {job.name} is stored already.", "There is nothing to do; verify it if in doubt."
+        )
     sealed = b"".join(staging.read(staging.sidecar(job.name)))
     facts = parse(sealed).facts
+    sweep(job, vault, reporter)
     with reporter.stage("Upload"), cancellation.action(vault.abort_current):
         stored = vault.upload(
             job.key,

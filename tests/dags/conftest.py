@@ -83,11 +83,11 @@ def plant(
             patch.setenv(name, value)
         keyring = Keyring(aws.kms)
         vault = Vault(aws.s3, with_sse_key_arn(load_policy(policies["all"]).vault, keyring))
-        runs = [_runner(policy, patch) for policy in policies.values()]
+        runs = [runner(policy, patch) for policy in policies.values()]
         yield Plant(mariadb_source, mariadb_scratch, vault, staging, *runs)
 
 
-def _runner(policy: Path, patch: pytest.MonkeyPatch) -> Callable[[str], DagRun]:
+def runner(policy: Path, patch: pytest.MonkeyPatch) -> Callable[[str], DagRun]:
     from airflow.dag_processing.dagbag import BundleDagBag
 
     patch.setenv("BACKUP_POLICY", str(policy))

@@ -151,3 +151,22 @@ def test_a_backup_that_is_finished_is_not_made_again(backed_up: Plant) -> None:
 def test_the_source_is_not_touched(backed_up: Plant) -> None:
     found = backed_up.source.sql("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = %s", DATABASE)
     assert found[0][0] == 45 + 7 + 1
+
+
+def test_a_staged_backup_that_is_stored_is_not_replaced(backed_up: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    from include.backup_engine.backup import BackupJob
+    from include.backup_engine.cancel import Cancellation
+    from include.backup_engine.errors import BackupExists
+    from include.backup_engine.policy import load_policy
+    from include.backup_engine.records import Chain
+    from include.backup_engine.report import Reporter
+    from include.backup_engine.staged import upload_staged
+
+    monkeypatch.setenv("BACKUP_POLICY", str(backed_up.staging.parent / "all.yaml"))
+    entry = Catalog(backed_up.vault).find("staged", "latest")
+    assert entry.name is not None
+    stored = backed_up.vault.head(entry.key)
+    job = BackupJob(load_policy(), "staged", entry.name, Chain(sequence=1))
+    with pytest.raises(BackupExists):
+        upload_staged(job, backed_up.vault, Reporter(), Cancellation())
+    assert backed_up.vault.head(entry.key).version_id == stored.version_id

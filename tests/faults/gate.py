@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -19,6 +19,7 @@ class Gate:
 
     :ivar port: where to connect to instead.
     :ivar before: called once, before a block that holds these bytes is forwarded.
+    :ivar observe: called with every block.
     """
 
     def __init__(self, target: int) -> None:
@@ -26,6 +27,7 @@ class Gate:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.before: tuple[bytes, Callable[[], object]] | None = None
+        self.observe: Callable[[bytes], object] = lambda block: None
         self._limit: int | None = None
         self._is_cut = False
         self._held = threading.Event()
@@ -78,9 +80,10 @@ class Gate:
 
     def _forward(self, source: socket.socket, sink: socket.socket) -> None:
         passed = 0
-        with suppress(OSError):
+        with _closing(source, sink), suppress(OSError):
             while block := source.recv(_BLOCK):
                 passed += len(block)
+                self.observe(block)
                 if self._limit is not None and passed > self._limit:
                     self._held.set()
                     self._go_on.wait()
@@ -88,8 +91,15 @@ class Gate:
                     act, self.before = self.before[1], None
                     act()
                 sink.sendall(block)
-        _close(source)
-        _close(sink)
+
+
+@contextmanager
+def _closing(*connections: socket.socket) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for connection in connections:
+            _close(connection)
 
 
 def _close(connection: socket.socket) -> None:

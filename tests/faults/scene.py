@@ -106,10 +106,13 @@ class Scene:
 
     # The backup -------------------------------------------------------------------------------------------
 
-    def back_up(self) -> bytes:
-        """Make the backup, from the source and to the store that are behind the gates; again under the same name."""
+    def back_up(self, store: str | None = None) -> bytes:
+        """Make the backup, always of the same name, between what is behind the gates.
+
+        :param store: another address of the store.
+        """
         job = BackupJob(self.policy, SOURCE, self.name, Chain(sequence=1))
-        vault = Vault(s3_client(f"http://127.0.0.1:{self.store_gate.port}"), self.policy.vault)
+        vault = Vault(s3_client(store or f"http://127.0.0.1:{self.store_gate.port}"), self.policy.vault)
         return back_up(job, self.endpoint, self.keyring, vault, Reporter(), self.cancellation)
 
     def start(self) -> Future[bytes]:
@@ -149,6 +152,12 @@ class Scene:
             statement,
         )
         return [int(number) for (number,) in found]
+
+    def connection(self, statement: str) -> int:
+        """The one connection that runs a statement like this, once there is one."""
+        wait_until(lambda: bool(self.connections(statement)), 10, f"nothing runs {statement}")
+        [found] = self.connections(statement)
+        return found
 
     # What it leaves behind --------------------------------------------------------------------------------
 

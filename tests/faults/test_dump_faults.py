@@ -51,8 +51,7 @@ def test_the_source_server_is_killed(scene: Scene) -> None:
 
 def test_the_connection_of_the_dump_is_killed(scene: Scene) -> None:
     with scene.backup_in_the_middle() as backup:
-        [dump] = scene.connections("%SQL_NO_CACHE%")
-        scene.sql(f"KILL {dump}")
+        scene.sql(f"KILL {scene.connection('%SQL_NO_CACHE%')}")
     error = failure_of(backup)
     assert type(error) is DumpFailed and "error 2013, at images" in error.cause
     scene.assert_no_trace()
@@ -61,8 +60,7 @@ def test_the_connection_of_the_dump_is_killed(scene: Scene) -> None:
 def test_a_failing_census_stops_the_dump_early(scene: Scene) -> None:
     with scene.visits_locked_for_the_census():  # so the dump cannot come to its end
         with scene.backup_in_the_middle() as backup:
-            [census] = scene.connections("SELECT COUNT(*)%`visits`%")
-            scene.sql(f"KILL {census}")
+            scene.sql(f"KILL {scene.connection('SELECT COUNT(*)%`visits`%')}")
         error = failure_of(backup)
     assert type(error) is SourceUnavailable and "`visits`" in error.cause
     scene.assert_no_trace()
@@ -82,7 +80,7 @@ def test_the_account_loses_its_privileges(scene: Scene) -> None:
     with scene.backup_in_the_middle() as backup:
         scene.server.sql(f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM {scene.account}")
     error = failure_of(backup)
-    assert type(error) is PreflightError and "denied access" in error.cause
+    assert type(error) is PreflightError and "error 1044" in error.cause
     scene.grant()
     scene.assert_no_trace()
 
@@ -114,20 +112,20 @@ def test_a_damaged_table(scene: Scene) -> None:
 
 @on_a_server_of_its_own
 @pytest.mark.parametrize(
-    ("statement", "name"),
+    ("statement", "table"),
     [
-        ("CREATE TABLE surprise (id INT)", "table surprise"),
-        ("ALTER TABLE appointments ADD note TEXT", "table appointments"),
-        ("ALTER TABLE visits ADD note TEXT", "table visits"),
-        ("TRUNCATE TABLE visits", "error 1412, at visits"),
-        ("RENAME TABLE visits TO surprise", "error 1146, at visits"),
+        ("CREATE TABLE surprise (id INT)", "surprise"),
+        ("ALTER TABLE appointments ADD note TEXT", "appointments"),
+        ("ALTER TABLE visits ADD note TEXT", "visits"),
+        ("TRUNCATE TABLE visits", "visits"),
+        ("RENAME TABLE visits TO surprise", "visits"),
     ],
 )
-def test_the_schema_changes(scene: Scene, statement: str, name: str) -> None:
+def test_the_schema_changes(scene: Scene, statement: str, table: str) -> None:
     with scene.backup_in_the_middle() as backup:  # appointments are dumped, visits are not
         scene.sql(statement)
     error = failure_of(backup)
-    assert type(error) is SchemaChanged and error.retryable and name in error.cause
+    assert type(error) is SchemaChanged and error.retryable and table in error.cause
     scene.sql("DROP TABLE IF EXISTS surprise; CREATE TABLE IF NOT EXISTS visits LIKE appointments")
     scene.assert_no_trace()
 

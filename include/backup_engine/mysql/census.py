@@ -1,8 +1,8 @@
 """The census: every object of a schema, with a normalised hash of its definition.
 
 Definitions are compared between a source and its restored copy, so what legitimately differs is taken out
-before hashing: the next AUTO_INCREMENT value, the schema's own name, the definer, and whether an event is
-enabled. Definer and status are recorded beside the hash.
+before hashing: the next AUTO_INCREMENT value, the schema's own name (identifiers.py), the definer, and whether an
+event is enabled. Definer and status are recorded beside the hash.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pymysql.connections import Connection
 
 from include.backup_engine.errors import PreflightError
 from include.backup_engine.mysql.fingerprint import fingerprint_table
+from include.backup_engine.mysql.identifiers import QUOTED, unquoted, without_own_schema
 from include.backup_engine.mysql.server import Row, quote, row, rows, scalar
 from include.backup_engine.records import Census, Flavour, ObjectFacts, TableFacts
 
-_IDENTIFIER = r"(?:`(?:[^`]|``)+`|\"(?:[^\"]|\"\")+\")"  # in double quotes under ANSI_QUOTES
 _AUTO_INCREMENT = re.compile(r" AUTO_INCREMENT=\d+")
-_DEFINER = re.compile(rf"\bDEFINER=({_IDENTIFIER})(?:@({_IDENTIFIER}))? ?")
+_DEFINER = re.compile(rb"\A([^`'\"]*?)\bDEFINER=(" + QUOTED + rb")(?:@(" + QUOTED + rb"))? ?")
 _EVENT_STATUS = re.compile(r"(ON COMPLETION (?:NOT )?PRESERVE) (ENABLE|DISABLE(?: ON (?:SLAVE|REPLICA))?)\b")
 _CHARSET_ECHO = re.compile(r" CHARACTER SET \w+(?= COLLATE \w+)")  # MySQL adds it on re-creation
 
@@ -31,13 +31,13 @@ def _digest(*parts: object) -> str:
 
 
 def _neutral(definition: str, database: str) -> tuple[str, str | None]:
-    """The definition without schema name and definer, and the definer."""
-    found = _DEFINER.search(definition)
+    """The definition without definer and without the schema's own name in it, and the definer."""
+    code = definition.encode()
     definer = None
-    if found:
-        definer = "@".join(part.strip('`"').replace("``", "`") for part in found.groups() if part)
-        definition = definition[: found.start()] + definition[found.end() :]
-    return definition.replace(f"{quote(database)}.", ""), definer
+    if found := _DEFINER.match(code):
+        definer = "@".join(unquoted(part) for part in found.groups()[1:] if part)
+        code = found[1] + code[found.end() :]
+    return without_own_schema(code, database).decode(), definer
 
 
 def take_census(

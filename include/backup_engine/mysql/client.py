@@ -95,7 +95,7 @@ def _option_file(endpoint: Endpoint, flavour: Flavour) -> int:
     options |= {name: value for name, value in tls.items() if value}
     lines = ["[client]", *flags]
     for name, value in options.items():
-        escaped = value.replace("\\", "\\\\").replace("\n", "\\n")
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
         lines.append(f'{name}="{escaped}"')
     descriptor = os.memfd_create("client-options", 0)
     os.fchmod(descriptor, 0o600)  # a memfd starts as 0777, and clients ignore world-writable option files

@@ -11,9 +11,9 @@ import selectors
 import time
 from collections.abc import Collection, Iterator
 
-from include.backup_engine.errors import ContentIncomplete, DumpFailed, PreflightError, SourceBusy
+from include.backup_engine.errors import ContentIncomplete, DumpFailed, PreflightError, SchemaChanged, SourceBusy
 from include.backup_engine.mysql.client import ClientProcess, DumpProgram
-from include.backup_engine.mysql.server import ACCESS_DENIED, Endpoint
+from include.backup_engine.mysql.server import ACCESS_DENIED, TABLE_CHANGED, Endpoint
 from include.backup_engine.mysql.stream import DumpContents, Piece, StreamScanner
 from include.backup_engine.records import Census
 
@@ -141,6 +141,11 @@ class Dump:
             if self._process.error_codes & ACCESS_DENIED:
                 raise PreflightError(
                     cause, "Give the backup account the grants in include/sql/backup_account.sql; preflight names them."
+                )
+            if self._process.error_codes & TABLE_CHANGED:
+                raise SchemaChanged(
+                    f"A table was altered or dropped while it was to be dumped. {cause}",
+                    "Keep schema changes out of the backup window; the retry tries again.",
                 )
             raise DumpFailed(
                 cause,

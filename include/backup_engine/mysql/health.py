@@ -28,6 +28,16 @@ def check_health(connection: Connection[Any], database: str) -> Health:
 
     :raises SourceUnavailable: the server is lost.
     """
+    views, findings = check_views(connection, database)
+    foreign_keys = _foreign_keys(connection, database)
+    for (table, name), query in foreign_keys.items():
+        if orphans := scalar(connection, query):
+            findings.append(f"foreign key {name} of table {table} has {orphans} rows without a parent")
+    return Health(views=views, foreign_keys=len(foreign_keys), findings=findings)
+
+
+def check_views(connection: Connection[Any], database: str) -> tuple[int, list[str]]:
+    """Select from every view; how many there are, and those that fail."""
     views = [
         str(name)
         for (name,) in rows(
@@ -42,11 +52,7 @@ def check_health(connection: Connection[Any], database: str) -> Health:
             rows(connection, f"SELECT * FROM {quote(database)}.{quote(name)} LIMIT 1")  # noqa: S608 - quoted
         except BackupError:
             findings.append(f"view {name} cannot be selected from")
-    foreign_keys = _foreign_keys(connection, database)
-    for (table, name), query in foreign_keys.items():
-        if orphans := scalar(connection, query):
-            findings.append(f"foreign key {name} of table {table} has {orphans} rows without a parent")
-    return Health(views=len(views), foreign_keys=len(foreign_keys), findings=findings)
+    return len(views), findings
 
 
 def _foreign_keys(connection: Connection[Any], database: str) -> dict[tuple[str, str], str]:

@@ -17,45 +17,41 @@ import pymysql
 from pymysql.connections import Connection
 
 from include.backup_engine.errors import LoadFailed, RestoreRefused
+from include.backup_engine.mysql.identifiers import NAME, QUOTED, schemas_named, without_own_schema
 from include.backup_engine.mysql.server import quote
-from include.backup_engine.mysql.statements import split_statements
+from include.backup_engine.mysql.statements import Lexer, split_statements
 
-# Under ANSI_QUOTES, which a routine may have been created with, names stand in double quotes.
-_NAME = rb"(?:`(?:[^`]|``)+`|\"(?:[^\"]|\"\")+\")"
-_COMMENT_MARKS = re.compile(rb"/\*M?!(\d{5,6})?|\*/")
-_DEFINER = re.compile(rb"DEFINER\s*=\s*" + _NAME + rb"(?:@" + _NAME + rb")?")
+_VERSION_COMMENT = re.compile(rb"/\*M?!(\d{5,6})?|\*/")
+_DEFINER = re.compile(rb"\A([^`'\"]*?\bDEFINER\s*=\s*)" + QUOTED + rb"(?:@" + QUOTED + rb")?")
 _EVENT_STATUS = re.compile(
     rb"(EVENT "
-    + _NAME
+    + QUOTED
     + rb" ON SCHEDULE .*? ON COMPLETION (?:NOT )?PRESERVE) (ENABLE|DISABLE(?: ON (?:SLAVE|REPLICA))?)\b",
     re.DOTALL,
 )
-_GLOBAL = re.compile(rb"\b(GLOBAL|PERSIST|PERSIST_ONLY|PASSWORD)\b|@@(?:GLOBAL|PERSIST)", re.IGNORECASE)
-# Where a table or routine name may stand. Not after a comma: there `alias`.`column` is far more common.
-_FOREIGN = re.compile(
-    rb"\b(?:FROM|JOIN|INTO|UPDATE|TABLE|REFERENCES|CALL|(?:INSERT|UPDATE|DELETE)\s+ON|(?:NEXT|LAST|SET)VAL)\s*\(*\s*"
-    rb"(" + _NAME + rb"|[\w$]+)\s*\.\s*(?:`|\w)",
-    re.IGNORECASE,
-)
-_Kind = Literal["skip", "run", "insert", "table", "code", "alter_database"]
+# A setting of the session or a variable gets a constant or another variable: no call, no query, nothing global.
+_SETTING = rb"(@{1,2}(SESSION\.)?|SESSION\s+)?(?!PASSWORD\b)\w+\s*:?=\s*(''|\"\"|[-@\w.]+)"
+_Kind = Literal["skip", "run", "insert", "table", "code", "event", "alter_database"]
 _PATTERNS: tuple[tuple[_Kind, bytes], ...] = (
-    ("insert", rb"INSERT INTO NAME (\((NAME|\w+)(, ?(NAME|\w+))*\) )?VALUES?\b"),
-    ("run", rb"SET\b"),
-    ("run", rb"DROP (TABLE|VIEW|SEQUENCE|PROCEDURE|FUNCTION|TRIGGER|EVENT) IF EXISTS NAME\s*\Z"),
-    ("run", rb"ALTER TABLE NAME (DISABLE|ENABLE) KEYS\s*\Z"),
-    ("run", rb"(DO|SELECT) SETVAL\(NAME, -?\d+, [01]\)\Z"),
+    ("insert", rb"INSERT INTO QUOTED (\((QUOTED|\w+)(, ?(QUOTED|\w+))*\) )?VALUES?\b"),
+    ("run", rb"SET\s+(NAMES\s+\w+(\s+COLLATE\s+\w+)?|" + _SETTING + rb"(\s*,\s*" + _SETTING + rb")*)\s*\Z"),
+    ("run", rb"DROP (TABLE|VIEW|SEQUENCE|PROCEDURE|FUNCTION|TRIGGER|EVENT) IF EXISTS QUOTED\s*\Z"),
+    ("run", rb"ALTER TABLE QUOTED (DISABLE|ENABLE) KEYS\s*\Z"),
+    ("run", rb"(DO|SELECT) SETVAL\(QUOTED, -?\d+, [01]\)\Z"),
     ("run", rb"(COMMIT|START TRANSACTION)\Z"),
-    ("skip", rb"(UNLOCK TABLES|LOCK TABLES NAME WRITE)\s*\Z"),
-    ("table", rb"CREATE (SEQUENCE|TABLE) NAME(?!\s*\.)"),
+    ("skip", rb"(UNLOCK TABLES|LOCK TABLES QUOTED WRITE)\s*\Z"),
+    ("table", rb"CREATE (SEQUENCE|TABLE) QUOTED(?!\s*\.)"),
+    ("event", rb"CREATE\s+(DEFINER\s*=\s*QUOTED(@QUOTED)?\s+)?EVENT\s+(IF NOT EXISTS\s+)?+ANYNAME(?!\s*\.)"),
     (
         "code",
-        rb"CREATE\s+((OR REPLACE|AGGREGATE|ALGORITHM\s*=\s*\w+|DEFINER\s*=\s*NAME(@NAME)?|SQL SECURITY \w+)\s+)*"
-        rb"(VIEW|TRIGGER|EVENT|PROCEDURE|FUNCTION)\s+(IF NOT EXISTS\s+)?(NAME|[\w$]+\b)(?!\s*\.)",
+        rb"CREATE\s+((OR REPLACE|AGGREGATE|ALGORITHM\s*=\s*\w+|DEFINER\s*=\s*QUOTED(@QUOTED)?|SQL SECURITY \w+)\s+)*"
+        rb"((VIEW|TRIGGER)\s+(IF NOT EXISTS\s+)?+ANYNAME(?!\s*\.)|(PROCEDURE|FUNCTION)\s+ANYNAME\s*\()",
     ),
-    ("alter_database", rb"ALTER DATABASE NAME CHARACTER SET \w+ COLLATE \w+\s*\Z"),
+    ("alter_database", rb"ALTER DATABASE QUOTED CHARACTER SET \w+ COLLATE \w+\s*\Z"),
 )
 _ALLOWED = tuple(
-    (kind, re.compile(pattern.replace(b"NAME", _NAME), re.IGNORECASE | re.DOTALL)) for kind, pattern in _PATTERNS
+    (kind, re.compile(pattern.replace(b"ANYNAME", NAME).replace(b"QUOTED", QUOTED), re.IGNORECASE | re.DOTALL))
+    for kind, pattern in _PATTERNS
 )
 
 
@@ -90,8 +86,9 @@ class Loader:
     ) -> None:
         self._connection = connection
         self._database = database
+        self._source = source_database
         self._forbidden = {name.lower() for name in {*other_schemas, source_database} if name != database}
-        self._source_prefix = f"{quote(source_database)}.".encode()
+        self._lexer = Lexer()
         self._definers = definers
         self._events = events
         self.facts = LoadFacts()
@@ -103,16 +100,17 @@ class Loader:
         :raises LoadFailed: the server refused a statement.
         """
         for number, statement in enumerate(split_statements(chunks), start=1):
-            if statement.startswith(b"CREATE TABLE "):
-                # MariaDB prints DEFAULT nextval(`schema`.`sequence`); the sequence meant is the restored one.
-                statement = statement.replace(b"nextval(" + self._source_prefix, b"nextval(")
+            if not statement.startswith(b"INSERT INTO "):
+                statement = without_own_schema(statement, self._source)
             kind = self._admit(statement, number)
             if kind == "skip":
                 continue
-            if kind == "code":
-                statement = self._localise(statement, number)
+            if kind == "run":
+                self._lexer.obey(statement)
+            elif kind in ("code", "event"):
+                statement = self._localise(statement, kind, number)
             elif kind == "alter_database":
-                statement = re.sub(_NAME, quote(self._database).encode().replace(b"\\", b"\\\\"), statement, count=1)
+                statement = re.sub(QUOTED, quote(self._database).encode().replace(b"\\", b"\\\\"), statement, count=1)
             self._run(statement, number)
             self.facts.statements[kind] += 1
             self.facts.sql_bytes += len(statement)
@@ -120,34 +118,38 @@ class Loader:
 
     def _admit(self, statement: bytes, number: int) -> _Kind:
         """The fence: what kind of statement this is, if it is one that may run."""
-        text = statement if statement.startswith(b"INSERT INTO ") else _bare(statement)
+        is_insert = statement.startswith(b"INSERT INTO ")
+        code = statement if is_insert else _bare(self._lexer.code(statement))
         for kind, pattern in _ALLOWED:
-            if pattern.match(text):
-                if kind == "run" and text[:3].upper() == b"SET" and _GLOBAL.search(text):
-                    break
-                if kind in ("code", "table"):
-                    self._refuse_foreign_schemas(text, number)
+            if pattern.match(code):
+                if kind in ("code", "event", "table"):
+                    self._refuse_schemas(code, number)
                 return kind
         raise RestoreRefused(
             f"Statement {number} of the dump is not one that a dump of a single schema needs.",
             "If you trust the backup all the same, decrypt it and load it by hand.",
         )
 
-    def _refuse_foreign_schemas(self, text: bytes, number: int) -> None:
-        for match in _FOREIGN.finditer(text):
-            schema = match[1].strip(b'`"').replace(b"``", b"`").decode("utf-8", "replace")
-            if schema.lower() in self._forbidden:
+    def _refuse_schemas(self, code: bytes, number: int) -> None:
+        for schema in schemas_named(code):
+            if schema.lower() not in self._forbidden:
+                continue
+            if schema.lower() == self._source.lower():
                 raise RestoreRefused(
-                    f"Statement {number} of the dump reaches into the schema {schema}, outside its target.",
-                    "Restore on a server of its own, or remove that object from the source.",
+                    f"Statement {number} of the dump names the schema {schema} that it was taken from.",
+                    "Restore under that very name, on another server; or take the name out of the source's code.",
                 )
+            raise RestoreRefused(
+                f"Statement {number} of the dump reaches into the schema {schema}, outside its target.",
+                "Restore on a server of its own, or remove that object from the source.",
+            )
 
-    def _localise(self, statement: bytes, number: int) -> bytes:
+    def _localise(self, statement: bytes, kind: _Kind, number: int) -> bytes:
         """Definers and event states as this restore wants them."""
         if self._definers == "map":
-            statement, count = _DEFINER.subn(b"DEFINER=CURRENT_USER", statement, count=1)
+            statement, count = _DEFINER.subn(rb"\1CURRENT_USER", statement)
             self.facts.definers_mapped += count
-        if self._events == "disable" and re.search(rb"\bEVENT " + _NAME + rb" ON SCHEDULE ", statement):
+        if kind == "event" and self._events == "disable":
             statement, count = _EVENT_STATUS.subn(rb"\1 DISABLE", statement, count=1)
             if not count:
                 raise RestoreRefused(
@@ -174,10 +176,10 @@ class Loader:
 
 def _bare(statement: bytes) -> bytes:
     """The statement without the marks of version comments, whose content the server executes."""
-    return _COMMENT_MARKS.sub(b"", statement).strip()
+    return _VERSION_COMMENT.sub(b"", statement).strip()
 
 
 def _headline(statement: bytes) -> str:
     """The statement's verb and object, never its values."""
-    match = re.match(rb"(?:\s*[A-Z_]+)+(?: " + _NAME + rb")?", _bare(statement[:400]))
+    match = re.match(rb"(?:\s*[A-Z_]+)+(?: " + QUOTED + rb")?", _bare(statement[:400]))
     return match[0].decode("utf-8", "replace")[:120] if match else "statement"

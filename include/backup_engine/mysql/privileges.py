@@ -16,9 +16,14 @@ from pymysql.connections import Connection
 from include.backup_engine.mysql.server import quote, rows
 from include.backup_engine.records import ServerIdentity
 
-_GRANT = re.compile(r"GRANT (?P<privileges>.+?) ON (?:(?:TABLE|FUNCTION|PROCEDURE) )?(?P<scope>\S+) TO ", re.DOTALL)
-_SCOPE = re.compile(r"(?P<db>\*|`(?:[^`]|``)*`)\.(?P<table>\*|`(?:[^`]|``)*`)\Z")
-_COLUMNS = re.compile(r"\([^)]*\)")
+_NAME = r"(?:\*|`(?:[^`]|``)*+`)"
+_GRANT = re.compile(
+    r"(?P<verb>GRANT|REVOKE) (?P<privileges>.+?) ON (?:(?:TABLE|FUNCTION|PROCEDURE) )?"
+    rf"(?P<db>{_NAME})\.(?P<table>{_NAME}) (?:TO|FROM) ",
+    re.DOTALL,
+)
+# A privilege on columns is not the privilege on the table.
+_ON_COLUMNS = re.compile(r"[A-Z ]+\((?:`(?:[^`]|``)*+`|[^`)])*\),?")
 
 
 def _like(pattern: str) -> re.Pattern[str]:
@@ -34,37 +39,38 @@ def _like(pattern: str) -> re.Pattern[str]:
 
 @dataclass(frozen=True)
 class Grant:
-    """One line of SHOW GRANTS: privileges on ``db.table``, ``*`` for all."""
+    """One line of SHOW GRANTS: privileges on ``db.table``, ``*`` for all; or a REVOKE that takes some of them back."""
 
     privileges: frozenset[str]
     db: str
     table: str
+    revokes: bool = False
 
     def covers(self, privilege: str, db: str | None, table: str | None) -> bool:
-        """Whether this grant gives ``privilege`` there; ``None`` asks for the whole server or schema."""
+        """Whether this line is about ``privilege`` there; ``None`` asks for the whole server or schema."""
         if privilege not in self.privileges and "ALL PRIVILEGES" not in self.privileges:
             return False
         if self.db == "*":
             return True
-        if db is None or not _like(self.db).match(db):
-            return False
-        return self.table == "*" or self.table == table
+        if self.table != "*" or self.revokes:  # only in grants on a whole schema has its name wildcards
+            return self.db == db and self.table in ("*", table)
+        return db is not None and bool(_like(self.db).match(db))
 
 
 class Grants:
     """All grants of an account, roles in force included."""
 
     def __init__(self, lines: list[str]) -> None:
-        self._grants = [grant for line in lines if (grant := self._parse(line))]
+        self._lines = [grant for line in lines if (grant := self._parse(line))]
 
     @staticmethod
     def _parse(line: str) -> Grant | None:
         match = _GRANT.match(line)
-        scope = match and _SCOPE.match(match["scope"])
-        if not match or not scope:
+        if not match:
             return None
-        names = [name.strip().upper() for name in _COLUMNS.sub("", match["privileges"]).split(",")]
-        return Grant(frozenset(names), *(part.strip("`").replace("``", "`") for part in scope.group("db", "table")))
+        names = (name.strip().upper() for name in _ON_COLUMNS.sub("", match["privileges"]).split(","))
+        db, table = (part if part == "*" else part[1:-1].replace("``", "`") for part in match.group("db", "table"))
+        return Grant(frozenset(name for name in names if name), db, table, match["verb"] == "REVOKE")
 
     @classmethod
     def of(cls, connection: Connection[Any]) -> Grants:
@@ -72,8 +78,12 @@ class Grants:
         return cls([str(line[0]) for line in rows(connection, "SHOW GRANTS")])
 
     def has(self, privilege: str, db: str | None = None, table: str | None = None) -> bool:
-        """Whether the account has the privilege on the server, a schema or a table."""
-        return any(grant.covers(privilege, db, table) for grant in self._grants)
+        """Whether the account has the privilege on the server, a schema or a table.
+
+        A partial revoke (MySQL manual, "Privilege Restriction Using Partial Revokes") takes it from a schema.
+        """
+        about = [line for line in self._lines if line.covers(privilege, db, table)]
+        return any(not line.revokes for line in about) and not any(line.revokes for line in about)
 
     def may_lock_globally(self) -> bool:
         """Whether FLUSH TABLES WITH READ LOCK is allowed."""
@@ -86,7 +96,10 @@ class Grants:
     def may_read_routines(self, server: ServerIdentity, db: str) -> bool:
         """Whether the bodies of other accounts' routines are visible."""
         if server.flavour == "mariadb":
-            return self.has("SELECT", "mysql", "proc") or self.has("SHOW CREATE ROUTINE", db)
+            version = tuple(int(part) for part in re.findall(r"\d+", server.version)[:2])
+            # Before 11.3 there is no such privilege, and ALL PRIVILEGES on the schema does not contain it.
+            has_privilege = version >= (11, 3) and self.has("SHOW CREATE ROUTINE", db)
+            return has_privilege or self.has("SELECT", "mysql", "proc")
         return self.has("SHOW_ROUTINE") or self.has("SELECT")
 
     def missing_for_backup(self, server: ServerIdentity, db: str) -> list[str]:

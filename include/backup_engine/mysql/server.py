@@ -12,13 +12,21 @@ from typing import Any, Literal
 import pymysql
 from pymysql.connections import Connection
 
-from include.backup_engine.errors import BackupError, ConnectionMissing, PreflightError, SourceBusy, SourceUnavailable
+from include.backup_engine.errors import (
+    BackupError,
+    ConnectionMissing,
+    PreflightError,
+    SchemaChanged,
+    SourceBusy,
+    SourceUnavailable,
+)
 from include.backup_engine.records import Flavour, ServerIdentity
 
 Row = Sequence[Any]
 TlsMode = Literal["DISABLED", "VERIFY_CA", "VERIFY_IDENTITY"]
 # MySQL Server Error Message Reference
 ACCESS_DENIED = {1044, 1045, 1142, 1143, 1227, 1370, 1698}
+TABLE_CHANGED = {1146, 1412}
 _LOCK_TIMEOUT = {1205, 1213}
 _GONE = {2003, 2006, 2013, 1040, 1053, 1158, 1159, 1160, 1161, 1927}
 
@@ -118,6 +126,11 @@ def server_errors(doing: str) -> Iterator[None]:
                 f"A lock could not be had in time (error {code}) while {doing}.",
                 "Find the long-running statement in SHOW PROCESSLIST, or let the retry try later.",
             )
+        elif code in TABLE_CHANGED:
+            failure = SchemaChanged(
+                f"A table was altered or dropped (error {code}) while {doing}.",
+                "Keep schema changes out of the backup window; the retry tries again.",
+            )
         elif code in _GONE or isinstance(error, pymysql.err.InterfaceError):
             failure = SourceUnavailable(
                 f"The server was lost or could not be reached (error {code}) while {doing}.",
@@ -133,8 +146,9 @@ def server_errors(doing: str) -> Iterator[None]:
             f"The network failed while {doing}: {error.strerror or type(error).__name__}.",
             "Check that the server runs and that this worker may reach it.",
         )
-    # Raised here and not in the handler, so that the driver's exception is not carried along as context.
-    raise failure
+    # The driver's exception quotes rows, so no traceback may show it; it would, even outside of the handlers above,
+    # because the caller's `with` still handles it.
+    raise failure from None
 
 
 def rows(connection: Connection[Any], sql: str, parameters: Sequence[object] | None = None) -> list[Row]:
@@ -142,9 +156,15 @@ def rows(connection: Connection[Any], sql: str, parameters: Sequence[object] | N
 
     :raises SourceUnavailable, PreflightError: see :func:`server_errors`.
     """
-    with server_errors(f"running {' '.join(sql.split())[:60]!r}"), connection.cursor() as cursor:
+    with server_errors(f"running {_excerpt(sql)!r}"), connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return list(cursor.fetchall())
+
+
+def _excerpt(sql: str) -> str:
+    """A query's beginning and end: the latter names the table. Values are parameters, and so not in it."""
+    text = " ".join(sql.split())
+    return text if len(text) <= 100 else f"{text[:40]} … {text[-60:]}"
 
 
 def row(connection: Connection[Any], sql: str, parameters: Sequence[object] | None = None) -> Row | None:

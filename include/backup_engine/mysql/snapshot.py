@@ -39,6 +39,7 @@ from include.backup_engine.records import Consistency, Coordinates, ServerIdenti
 
 Method = Literal["global_read_lock", "table_read_locks", "equal_coordinates"]
 LOCK_WAIT_SECONDS = 20
+_SAVEPOINT = "snapshot"
 
 
 @dataclass
@@ -67,6 +68,14 @@ class Snapshot:
             self.lock_seconds = round(time.monotonic() - self._locked_at, 4)
             self._lock.close()
             self._lock = None
+
+    def let_schema_change(self) -> None:
+        """Give back the metadata locks on the tables read so far; the snapshot stays.
+
+        Otherwise an ALTER TABLE waits for the end of the backup, and every statement on its table waits behind it.
+        The dump program does the same after each table.
+        """
+        rows(self.connection, f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
 
     def same_as(self, other: Coordinates | None) -> bool:
         """Whether a dump that printed ``other`` reads this snapshot. Under a lock, silence is agreement."""
@@ -129,6 +138,7 @@ def open_snapshot(endpoint: Endpoint, server: ServerIdentity, grants: Grants, da
             cursor.execute(f"SET SESSION {limit} = 0")
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+            cursor.execute(f"SAVEPOINT {_SAVEPOINT}")
         coordinates = _coordinates(reader, lock, server, grants) if binary_log else Coordinates()
         snapshot = Snapshot(
             reader, own_id(reader), method, coordinates, datetime.now(UTC), non_transactional, lock, locked_at

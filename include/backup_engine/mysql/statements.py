@@ -9,21 +9,60 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 from include.backup_engine.errors import ContentIncomplete
 
 _INSERT = b"INSERT INTO "
 _MAX_CODE = 64 << 20
-# Strings, quoted identifiers and comments that are complete, then anything else, one character at a time. What
-# stands in a version comment (/*!50001 ... */) is code.
-_REST = (
-    rb"|`(?:[^`]|``)*`|/\*(?!M?!).*?\*/|/\*M?!|--[ \t][^\n]*(?:\n|\Z)|\#[^\n]*(?:\n|\Z)"
-    rb"|[^'\"`/\-#]+|."
-)
-_LEXEME = re.compile(rb"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\"" + _REST, re.DOTALL)
-_LEXEME_NO_ESCAPES = re.compile(rb"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"" + _REST, re.DOTALL)
-_SQL_MODE = re.compile(rb"SET SQL_MODE\s*=\s*('[^']*'|@\w+)", re.IGNORECASE)
+_SQL_MODE = re.compile(rb"(?:/\*M?!\d*\s*)?SET SQL_MODE\s*=\s*('[^']*'|@\w+)", re.IGNORECASE)
 _OPENERS = (b"'", b'"', b"`")
+
+
+@cache
+def _lexemes(backslash_escapes: bool, ansi_quotes: bool) -> re.Pattern[bytes]:
+    """Strings, quoted names and comments that are complete, then anything else, one character at a time.
+
+    What stands in a version comment (``/*!50001 ... */``) is code.
+    """
+    plain = rb"Q(?:[^Q]++|QQ)*+Q"
+    string = rb"Q(?:[^Q\\]++|\\.|QQ)*+Q" if backslash_escapes else plain
+    single, double = string.replace(b"Q", b"'"), (plain if ansi_quotes else string).replace(b"Q", b'"')
+    backtick = plain.replace(b"Q", b"`")
+    strings, names = ([single], [double, backtick]) if ansi_quotes else ([single, double], [backtick])
+    return re.compile(
+        rb"(?P<string>" + b"|".join(strings) + rb")|" + b"|".join(names)
+        + rb"|(?P<comment>/\*(?!M?!).*?\*/|(?:--[ \t]|\#)[^\n]*(?:\n|\Z))|/\*M?!|[^'\"`/\-#]+|.",
+        re.DOTALL,
+    )  # fmt: skip
+
+
+class Lexer:
+    """Tells code from strings and comments, whose writing depends on the SQL mode: a dump sets it for each routine."""
+
+    def __init__(self) -> None:
+        self._lexemes = _lexemes(True, False)
+
+    def obey(self, statement: bytes) -> None:
+        """Take a change of the SQL mode into account."""
+        if mode := _SQL_MODE.match(statement):
+            names = mode[1].upper()
+            self._lexemes = _lexemes(b"NO_BACKSLASH_ESCAPES" not in names, b"ANSI_QUOTES" in names)
+
+    def is_open(self, text: bytes) -> bool:
+        """Whether the text ends inside a string, a quoted name or a comment."""
+        token = b""
+        for found in self._lexemes.finditer(text):
+            token = found[0]
+            if token in _OPENERS or (token == b"/" and text[found.start() : found.start() + 2] == b"/*"):
+                return True
+        return token.startswith((b"-- ", b"--\t", b"#")) and not token.endswith(b"\n")
+
+    def code(self, text: bytes) -> bytes:
+        """The text without its comments, all its strings empty."""
+        return self._lexemes.sub(
+            lambda found: b" " if found["comment"] else found[0][:1] * 2 if found["string"] else found[0], text
+        )
 
 
 def split_statements(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -44,7 +83,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self._delimiter = b";"
-        self._lexeme = _LEXEME
+        self._lexer = Lexer()
         self._lines: list[bytes] = []
         self._size = 0
         self._is_insert = False
@@ -60,12 +99,12 @@ class _Reader:
                 raise ContentIncomplete("A statement of the dump does not end within 64 MiB.", "Use another backup.")
             return None
         text = b"".join(self._lines).rstrip()[: -len(self._delimiter)]
-        if not self._is_insert and _is_open(text, self._lexeme):
+        whole_rows = self._is_insert and line.endswith(b"\n")  # the last line of a text that was cut off does not
+        if not whole_rows and self._lexer.is_open(text):
             return None
         self._lines, self._size = [], 0
-        if not self._is_insert and (mode := _SQL_MODE.search(text)):
-            # How code is written depends on the mode that the dump sets before it and resets after it.
-            self._lexeme = _LEXEME_NO_ESCAPES if b"NO_BACKSLASH_ESCAPES" in mode[1].upper() else _LEXEME
+        if not self._is_insert:
+            self._lexer.obey(text)
         return text.strip()
 
     def _stands_between(self, line: bytes) -> bool:
@@ -98,13 +137,3 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         parts = [lines[-1]] if lines[-1] else []
     if parts:
         yield b"".join(parts)
-
-
-def _is_open(text: bytes, lexeme: re.Pattern[bytes]) -> bool:
-    """Whether the text ends inside a string, a quoted identifier or a comment."""
-    token = b""
-    for found in lexeme.finditer(text):
-        token = found[0]
-        if token in _OPENERS or (token == b"/" and text[found.start() : found.start() + 2] == b"/*"):
-            return True
-    return token.startswith((b"-- ", b"--\t", b"#")) and not token.endswith(b"\n")

@@ -2,7 +2,8 @@
 
 The dump programs announce each part in a comment on a line of its own (``-- Table structure for table `x```)
 and escape newlines inside values, so a line that starts with ``-- `` is theirs. The exception are the bodies
-of routines, triggers and events; they stand between two DELIMITER lines and are passed over.
+of routines, triggers and events; they stand between two DELIMITER lines and are passed over. A body may hold a
+DELIMITER line itself; that which ends it is followed by the settings that the program puts back.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from include.backup_engine.records import Coordinates
 SectionKind = Literal["settings", "table", "sequence", "code"]
 
 _HOLD_BACK = 1024  # longer than any announcement, so that none is cut in two
-_MARK = re.compile(rb"\n(?=-- |DELIMITER |/\*!50106 CREATE\*/ )([^\n]*)")
+_MARK = re.compile(rb"\n(?=-- |DELIMITER |/\*!50106 CREATE\*/ )([^\n]*)(?=(\n/\*!50)?)")
 _NAMED = re.compile(rb"-- (Table structure for table|Sequence structure for|Final view structure for view) `(.+)`\Z")
 _POSITION = re.compile(rb"-- CHANGE (?:MASTER|REPLICATION SOURCE) TO .*_LOG_FILE='([^']+)', .*_LOG_POS=(\d+)")
 _CODE = (
-    b"-- Temporary table structure for view",
+    b"-- Temporary table structure for view",  # MariaDB
+    b"-- Temporary view structure for view",  # MySQL
     b"-- Final view structure for view",
     b"-- Dumping routines",
     b"-- Dumping events",
@@ -92,6 +94,7 @@ class StreamScanner:
 
     def __init__(self) -> None:
         self.contents = DumpContents()
+        self._starts: tuple[SectionKind, str] | None = ("settings", "")
         self._in_body = False
         self._bodies: Literal["triggers", "routines", "events"] = "triggers"
         self._table = ""
@@ -99,42 +102,40 @@ class StreamScanner:
 
     def scan(self, chunks: Iterable[bytes]) -> Iterator[Piece]:
         """Pass the stream on; at most 1 KiB is held back."""
-        starts: tuple[SectionKind, str] | None = ("settings", "")
         buffer = b""
         for chunk in chunks:
             buffer += chunk
             whole = max(len(buffer) - _HOLD_BACK, 0)
-            for piece in self._pieces(buffer, whole, starts):
-                yield piece
-                starts = None
+            yield from self._pieces(buffer, whole)
             buffer = buffer[whole:]
-        yield from self._pieces(buffer, len(buffer), starts)
+        yield from self._pieces(buffer, len(buffer))
         self._end_of_rows()
 
-    def _pieces(self, buffer: bytes, end: int, starts: tuple[SectionKind, str] | None) -> Iterator[Piece]:
+    def _pieces(self, buffer: bytes, end: int) -> Iterator[Piece]:
         position = 0
         for mark in _MARK.finditer(buffer):
             if mark.start() >= end:
                 break
             # The newline before the announcement still belongs to what came before.
-            before = buffer[position : mark.start() + 1]
-            if self._row_count:
-                self._row_count.feed(before)
-            yield Piece(before, starts)
-            position, starts = mark.start() + 1, self._note(mark[1])
-        rest = buffer[position:end]
-        if self._row_count:
-            self._row_count.feed(rest)
-        if rest:
-            yield Piece(rest, starts)
+            yield self._piece(buffer[position : mark.start() + 1])
+            position = mark.start() + 1
+            self._starts = self._note(mark[1], bool(mark[2]))
+        if rest := buffer[position:end]:
+            yield self._piece(rest)
 
-    def _note(self, line: bytes) -> tuple[SectionKind, str] | None:
+    def _piece(self, data: bytes) -> Piece:
+        if self._row_count:
+            self._row_count.feed(data)
+        starts, self._starts = self._starts, None
+        return Piece(data, starts)
+
+    def _note(self, line: bytes, settings_follow: bool) -> tuple[SectionKind, str] | None:
         """Take an announcement into account; returns the section that it starts, if it starts one."""
         if line.startswith(b"/*!"):  # an event; several of them stand between two DELIMITER lines
             self.contents.events += self._bodies == "events"
             return None
-        if self._in_body:  # a body may hold any text; only this line ends it
-            self._in_body = line.strip() != b"DELIMITER ;"
+        if self._in_body:
+            self._in_body = not (line.strip() == b"DELIMITER ;" and settings_follow)
             return None
         if line.startswith(b"DELIMITER "):
             self._in_body = True

@@ -23,6 +23,8 @@ from include.backup_engine.store.settings import BucketSettings, read_settings
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+_NOT_LOCKED = {"InvalidRequest", "NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError"}
+"""The object is not locked, or (InvalidRequest) the bucket has no Object Lock."""
 _KILL_SECONDS = 3.0  # Airflow kills a task 5 s after it asked it to stop
 
 
@@ -33,6 +35,21 @@ class UnfinishedUpload:
     key: str
     upload_id: str
     initiated: datetime
+
+
+@dataclass(frozen=True)
+class ObjectVersion:
+    """One version of an object, or a delete marker, which hides the versions before it.
+
+    :param version_id: ``null`` in a bucket that has never had versioning.
+    :param latest: what a reader gets who names no version.
+    """
+
+    key: str
+    version_id: str
+    latest: bool
+    marker: bool
+    stored_at: datetime
 
 
 class Vault:
@@ -202,13 +219,69 @@ class Vault:
         before = datetime.now(UTC) - older_than
         aborted = tuple(upload for upload in self.unfinished_uploads(prefix) if upload.initiated < before)
         for upload in aborted:
-            with store_errors(f"Abort of an unfinished upload of {upload.key}"):
-                try:
-                    self.client.abort_multipart_upload(Bucket=self.bucket, Key=upload.key, UploadId=upload.upload_id)
-                except ClientError as error:
-                    if error_code(error) != "NoSuchUpload":
-                        raise
+            self.abort_upload(upload.key, upload.upload_id)
         return aborted
+
+    def abort_upload(self, key: str, upload_id: str) -> None:
+        """Abort one unfinished upload; that it is gone already is no error."""
+        with store_errors(f"Abort of an unfinished upload of {key}"):
+            try:
+                self.client.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload_id)
+            except ClientError as error:
+                if error_code(error) != "NoSuchUpload":
+                    raise
+
+    # Deleting ---------------------------------------------------------------------------------------------
+
+    def versions(self, prefix: str) -> tuple[ObjectVersion, ...]:
+        """All versions and delete markers under a key prefix, oldest first."""
+        pages = self.client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix)
+        found = []
+        with store_errors(f"List of the versions of {prefix}"):
+            for page in pages:
+                for version in page.get("Versions", []):
+                    found.append(_version(version, marker=False))
+                for marker in page.get("DeleteMarkers", []):
+                    found.append(_version(marker, marker=True))
+        return tuple(sorted(found, key=lambda version: (version.latest, version.stored_at)))
+
+    def lock(self, key: str, version_id: str | None = None) -> str | None:
+        """What Object Lock says against deleting a version, in words; None: nothing.
+
+        Asked for explicitly: a HEAD leaves both out when the role may not see them (AWS docs, HeadObject).
+
+        :param version_id: default: the current version.
+        :raises StoreRefused: this role may not see it.
+        """
+        pin: dict[str, Any] = {"VersionId": version_id} if version_id else {}
+        hold = self._lock_setting(self.client.get_object_legal_hold, key, pin).get("LegalHold", {})
+        if hold.get("Status") == "ON":
+            return "under legal hold"
+        retention = self._lock_setting(self.client.get_object_retention, key, pin).get("Retention", {})
+        until: datetime | None = retention.get("RetainUntilDate")
+        if until is not None and until > datetime.now(UTC):
+            return f"locked ({retention['Mode']}) until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        return None
+
+    def _lock_setting(self, ask: Callable[..., Any], key: str, pin: Mapping[str, Any]) -> Mapping[str, Any]:
+        with store_errors(f"Looking at the lock of {key}"):
+            try:
+                answer: Mapping[str, Any] = ask(Bucket=self.bucket, Key=key, **pin)
+            except ClientError as error:
+                if error_code(error) not in _NOT_LOCKED:
+                    raise
+                return {}
+        return answer
+
+    def delete_version(self, version: ObjectVersion) -> None:
+        """Delete one version for good; a lock is never bypassed.
+
+        :raises StoreRefused: it is locked, or this role may not.
+        """
+        with store_errors(f"Deletion of a version of {version.key}"):
+            self.client.delete_object(Bucket=self.bucket, Key=version.key, VersionId=version.version_id)
+
+    # Settings ---------------------------------------------------------------------------------------------
 
     def bucket_settings(self) -> BucketSettings:
         """How the bucket is set up, for the preflight; see :class:`BucketSettings`."""
@@ -216,3 +289,7 @@ class Vault:
 
     def _remember_request(self, parsed: Mapping[str, Any], **_: object) -> None:
         self.last_request_id = parsed.get("ResponseMetadata", {}).get("RequestId", self.last_request_id)
+
+
+def _version(line: Mapping[str, Any], *, marker: bool) -> ObjectVersion:
+    return ObjectVersion(line["Key"], line["VersionId"], line["IsLatest"], marker, line["LastModified"])

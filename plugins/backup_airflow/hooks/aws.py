@@ -50,8 +50,12 @@ def _required(conn_id: str) -> str:
 
 def vault_of(conn_id: str, policy: VaultPolicy) -> Vault:
     """The vault through a connection."""
-    hook = VaultHook(aws_conn_id=_required(conn_id), region_name=policy.region, config=client_config())
-    return hook.vault(with_sse_key_arn(policy, keyring_of(conn_id, policy)))
+    return vault_without_keys_of(conn_id, with_sse_key_arn(policy, keyring_of(conn_id, policy)))
+
+
+def vault_without_keys_of(conn_id: str, policy: VaultPolicy) -> Vault:
+    """The vault through a connection whose role may ask KMS nothing, as the one that deletes."""
+    return VaultHook(aws_conn_id=_required(conn_id), region_name=policy.region, config=client_config()).vault(policy)
 
 
 def keyring_of(conn_id: str, policy: VaultPolicy) -> Keyring:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
 from backup_airflow.operators.backup import job_of
 from backup_airflow.operators.base import BackupOperator
-from include.backup_engine.backup import BackupJob
+from include.backup_engine.backup import BackupJob, finished_already
 from include.backup_engine.staged import (
     discard_plaintext,
     discard_staged,
@@ -25,8 +26,16 @@ class _StagedOperator(BackupOperator):
         super().__init__(**kwargs)
         self.chain = chain
 
-    def job(self, context: Any) -> BackupJob:
-        return job_of(self, context, self.chain)
+    def execute(self, context: Any) -> str:
+        """Do this step, unless this very run has stored its backup before."""
+        job = job_of(self, context, self.chain)
+        if not finished_already(job, self.writer_vault, self.reporter):
+            self.step(job)
+        return job.name.stem
+
+    @abstractmethod
+    def step(self, job: BackupJob) -> None:
+        """What the operator is for."""
 
 
 class MySqlDumpOperator(_StagedOperator):
@@ -41,15 +50,13 @@ class MySqlDumpOperator(_StagedOperator):
     :param chain: link to the previous backup, as BackupPreflightOperator returns it. (templated)
     """
 
-    def execute(self, context: Any) -> str:
+    def step(self, job: BackupJob) -> None:
         """Dump."""
-        job = self.job(context)
         try:
             dump_to_staging(job, self.source_endpoint, self.reporter, self._cancellation)
         except BaseException:
             discard_staged(job)
             raise
-        return job.name.stem
 
 
 class KmsEncryptOperator(_StagedOperator):
@@ -62,11 +69,9 @@ class KmsEncryptOperator(_StagedOperator):
     :param chain: link to the previous backup. (templated)
     """
 
-    def execute(self, context: Any) -> str:
+    def step(self, job: BackupJob) -> None:
         """Encrypt."""
-        job = self.job(context)
         encrypt_staged(job, self.writer_keyring, self.reporter)
-        return job.name.stem
 
 
 class S3KmsUploadOperator(_StagedOperator):
@@ -79,11 +84,9 @@ class S3KmsUploadOperator(_StagedOperator):
     :param chain: link to the previous backup. (templated)
     """
 
-    def execute(self, context: Any) -> str:
+    def step(self, job: BackupJob) -> None:
         """Upload."""
-        job = self.job(context)
         upload_staged(job, self.writer_vault, self.reporter, self._cancellation)
-        return job.name.stem
 
 
 class DiscardPlaintextOperator(_StagedOperator):
@@ -96,6 +99,12 @@ class DiscardPlaintextOperator(_StagedOperator):
     :param chain: link to the previous backup. (templated)
     """
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Any) -> str:
+        """Remove, also when the backup is stored: what is in clear must go in any case."""
+        job = job_of(self, context, self.chain)
+        self.step(job)
+        return job.name.stem
+
+    def step(self, job: BackupJob) -> None:
         """Remove."""
-        discard_plaintext(self.job(context))
+        discard_plaintext(job)

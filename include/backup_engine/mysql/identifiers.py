@@ -1,0 +1,59 @@
+"""Names in the code of a dump: how they are written, and which of them name a schema.
+
+A dump of one schema is loaded under another name, so nothing in it may name a schema: not another one, which
+lies outside the target, and not its own, which is the source.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+# Possessive (++), so that no part of a name is ever taken for a name: `a``b` is not `a` and something behind it.
+QUOTED = rb"(?:`(?:[^`]|``)++`|\"(?:[^\"]|\"\")++\")"  # in double quotes under ANSI_QUOTES
+NAME = rb"(?:" + QUOTED + rb"|[\w$\x80-\xff]++)"
+
+# Where MariaDB itself writes the schema's own name: in the head of a trigger, if it was typed so, and always before
+# a sequence in a default.
+_OWN = [
+    re.compile(pattern.replace(b"NAME", NAME), re.IGNORECASE)
+    for pattern in (
+        rb"(\bTRIGGER\s+(?:IF NOT EXISTS\s+)?+)(NAME)\s*\.\s*(?=NAME\s+(?:BEFORE|AFTER)\s)",
+        rb"(\bTRIGGER\s+(?:IF NOT EXISTS\s+)?+NAME\s+(?:BEFORE|AFTER)\s+\w+\s+ON\s+)(NAME)\s*\.\s*(?=NAME)",
+        rb"(\b(?:NEXT|LAST)VAL\()(NAME)\.(?=NAME\))",
+    )
+]
+# Where a table may stand. Not after a comma: there `alias`.`column` is far more common. A qualified name before a
+# parenthesis is a function or procedure.
+_REFERENCE = re.compile(
+    rb"(?:\b(?:FROM|JOIN|INTO|UPDATE|TABLE|EXISTS|TRUNCATE|REFERENCES|CALL|VALUE\s+FOR|(?:INSERT|UPDATE|DELETE)\s+ON|"
+    rb"(?:NEXT|LAST|SET)VAL)\b\s*\(*\s*(NAME)\s*\.\s*NAME|(NAME)\s*\.\s*NAME\s*\()".replace(b"NAME", NAME),
+    re.IGNORECASE,
+)
+
+
+def unquoted(name: bytes) -> str:
+    """What a name means, without its quotes."""
+    mark = name[:1]
+    if mark in (b"`", b'"'):
+        name = name[1:-1].replace(mark * 2, mark)
+    return name.decode("utf-8", "replace")
+
+
+def without_own_schema(code: bytes, schema: str) -> bytes:
+    """A definition without the schema's own name, where the server has put it there.
+
+    What somebody wrote into a body or a view stays as it is.
+    """
+    for pattern in _OWN:
+        code = pattern.sub(lambda found: found[1] if unquoted(found[2]).lower() == schema.lower() else found[0], code)
+    return code
+
+
+def schemas_named(code: bytes) -> Iterator[str]:
+    """The first parts of all qualified names that stand where a table or routine may stand.
+
+    :param code: without comments and without what is inside strings.
+    """
+    for found in _REFERENCE.finditer(code):
+        yield unquoted(found[1] or found[2])

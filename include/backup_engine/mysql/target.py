@@ -1,0 +1,142 @@
+"""What a target server is like: what a restore needs of it, what it holds already, what stands in a swap's way."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pymysql.connections import Connection
+
+from include.backup_engine.errors import BackupError
+from include.backup_engine.mysql.definitions import may_name_definers
+from include.backup_engine.mysql.privileges import Grants
+from include.backup_engine.mysql.server import database_exists, quote, row, rows, scalar, variable
+from include.backup_engine.records import Record, ServerIdentity
+
+_NEEDED = (
+    "CREATE", "DROP", "SELECT", "INSERT", "ALTER", "INDEX", "REFERENCES", "CREATE VIEW", "SHOW VIEW", "TRIGGER",
+    "CREATE ROUTINE", "ALTER ROUTINE", "EXECUTE", "EVENT",
+)  # fmt: skip
+_WORD = re.compile(r"[A-Za-z0-9_]{1,64}\Z")
+
+
+class Existing(Record):
+    """What a database holds at the moment.
+
+    :param rows: the server's estimate.
+    :param data_bytes: of data and indexes.
+    """
+
+    tables: int
+    code: int
+    rows: int
+    data_bytes: int
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing that could be overwritten."""
+        return not self.tables and not self.code
+
+
+def existing(connection: Connection[Any], database: str) -> Existing | None:
+    """What a database holds, ``None`` when there is no such database."""
+    if not database_exists(connection, database):
+        return None
+    tables = row(
+        connection,
+        "SELECT COUNT(*), COALESCE(SUM(table_rows), 0), COALESCE(SUM(data_length + index_length), 0)"
+        " FROM information_schema.tables WHERE table_schema = %s AND table_type <> 'VIEW'",
+        (database,),
+    ) or (0, 0, 0)
+    code = scalar(
+        connection,
+        "SELECT (SELECT COUNT(*) FROM information_schema.views WHERE table_schema = %s)"
+        " + (SELECT COUNT(*) FROM information_schema.routines WHERE routine_schema = %s)"
+        " + (SELECT COUNT(*) FROM information_schema.triggers WHERE trigger_schema = %s)"
+        " + (SELECT COUNT(*) FROM information_schema.events WHERE event_schema = %s)",
+        (database,) * 4,
+    )
+    return Existing(tables=int(tables[0]), rows=int(tables[1]), data_bytes=int(tables[2]), code=int(code))
+
+
+def missing_privileges(grants: Grants, databases: list[str]) -> list[str]:
+    """What a restore into these databases needs and the account lacks, as ``PRIVILEGE ON scope``."""
+    return [
+        f"{name} ON {quote(database)}.*" for database in databases for name in _NEEDED if not grants.has(name, database)
+    ]
+
+
+def may_create_code(connection: Connection[Any], grants: Grants) -> bool:
+    """Whether functions and triggers may be created while a binary log is written (MySQL manual, 27.7)."""
+    trusted = variable(connection, "log_bin_trust_function_creators") in (None, "ON", "1")
+    return trusted or variable(connection, "log_bin") != "ON" or grants.has("SUPER")
+
+
+def knows_collation(connection: Connection[Any], charset: str, collation: str) -> bool:
+    """Whether the server has the collation."""
+    if not (_WORD.match(charset) and _WORD.match(collation)):
+        return False
+    try:
+        rows(connection, f"SELECT CONVERT('' USING {charset}) COLLATE {collation}")
+    except BackupError:
+        return False
+    return True
+
+
+def free_bytes(connection: Connection[Any]) -> int | None:
+    """Free space of the data directory's file system; ``None`` where the server does not show it (DISKS plugin)."""
+    folder = variable(connection, "datadir") or "/"
+    try:
+        disks = rows(connection, "SELECT path, available FROM information_schema.disks")
+    except BackupError:
+        return None
+    at = [(len(str(path)), int(available) * 1024) for path, available in disks if folder.startswith(str(path))]
+    return max(at)[1] if at else None
+
+
+def swap_hindrances(connection: Connection[Any], target: str) -> tuple[list[str], list[str]]:
+    """What makes a swap of the target impossible, and what somebody should know about it."""
+    problems = [
+        f"table {schema}.{table} has a foreign key into it"
+        for schema, table in rows(
+            connection,
+            "SELECT DISTINCT table_schema, table_name FROM information_schema.key_column_usage"
+            " WHERE referenced_table_schema = %s AND table_schema <> %s",
+            (target, target),
+        )
+    ]
+    warnings = [
+        f"view {schema}.{view} reads {target} and will read the new content"
+        for schema, view in rows(
+            connection,
+            "SELECT table_schema, table_name FROM information_schema.views"
+            " WHERE table_schema <> %s AND LOCATE(%s, view_definition)",
+            (target, f"{quote(target)}."),
+        )
+    ]
+    if not may_name_definers(Grants.of(connection)):
+        problems += _of_other_accounts(connection, target)
+    return problems, warnings
+
+
+def _of_other_accounts(connection: Connection[Any], target: str) -> list[str]:
+    account = str(scalar(connection, "SELECT CURRENT_USER()"))
+    found = rows(
+        connection,
+        "SELECT 'trigger', trigger_name, definer FROM information_schema.triggers WHERE trigger_schema = %s"
+        " UNION SELECT 'view', table_name, definer FROM information_schema.views WHERE table_schema = %s"
+        " UNION SELECT 'routine', routine_name, definer FROM information_schema.routines WHERE routine_schema = %s"
+        " UNION SELECT 'event', event_name, definer FROM information_schema.events WHERE event_schema = %s",
+        (target,) * 4,
+    )
+    return [
+        f"{kind} {name} belongs to {definer}, in whose name this account may create nothing (GRANT SET USER ON *.*)"
+        for kind, name, definer in found
+        if str(definer) != account
+    ]
+
+
+def outdated(source: ServerIdentity, target: ServerIdentity) -> bool:
+    """Whether the target is of an older release series than the source."""
+    numbers = [[int(part) for part in re.findall(r"\d+", server.version)[:2]] for server in (source, target)]
+    return numbers[1] < numbers[0]

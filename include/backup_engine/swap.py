@@ -1,0 +1,318 @@
+"""Putting a restored database in the place of the target: tables renamed in one statement, then the code recreated.
+
+The restored copy lies beside the target as ``<target>_incoming_<time>``. RENAME TABLE moves the old tables to
+``<target>_before_<time>`` and the new ones into the target, all or none. Before it, nothing of the target has
+changed but its triggers, which a table cannot take along (error 1435); their text, and that of all other old code,
+is written into the before-database first, so that whoever comes after a killed process can put it back.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from pymysql.connections import Connection
+
+from include.backup_engine.beside import JOURNAL, keep_old, missing_code, tables_of, write_down
+from include.backup_engine.cancel import Cancellation
+from include.backup_engine.compare import compare_census
+from include.backup_engine.errors import BackupError, RecoveryFailed, RestoreRefused
+from include.backup_engine.mysql.census import take_census
+from include.backup_engine.mysql.definitions import (
+    Definition,
+    accounts,
+    create_definition,
+    create_definitions,
+    drop_definition,
+    may_name_definers,
+    point_sequences,
+    read_definitions,
+    replace_definitions,
+)
+from include.backup_engine.mysql.health import check_views
+from include.backup_engine.mysql.privileges import Grants
+from include.backup_engine.mysql.server import (
+    Endpoint,
+    database_exists,
+    identify,
+    kill_connection,
+    own_id,
+    quote,
+    rows,
+    server_errors,
+)
+from include.backup_engine.mysql.target import swap_hindrances
+from include.backup_engine.records import Census, Record
+from include.backup_engine.report import Reporter
+
+_LOCK_SECONDS = 15
+_SETTLE_SECONDS = 30.0
+
+
+class Swapped(Record):
+    """What a swap has done.
+
+    :param before: the database that holds the old content until someone drops it; ``None`` when there was none.
+    :param not_kept: old code that could not be created again beside the old tables; its text is in the journal.
+    :param seconds: of the whole swap; ``rename_seconds`` of the one statement.
+    """
+
+    database: str
+    before: str | None
+    tables_in: int
+    tables_out: int
+    code_in: int
+    code_out: int
+    definers_kept: int
+    events_enabled: list[str]
+    not_kept: list[str]
+    rename_seconds: float
+    seconds: float
+
+
+def swap(
+    endpoint: Endpoint,
+    target: str,
+    incoming: str,
+    before: str,
+    census: Census,
+    reporter: Reporter,
+    cancellation: Cancellation,
+) -> Swapped:
+    """Put ``incoming``, which has been compared with ``census``, in the place of ``target``.
+
+    A target that does not exist or holds nothing is filled, and its events stay disabled; one that holds something
+    is overwritten, and the events that were enabled in the source are enabled in the end.
+
+    :raises RestoreRefused: this target cannot be swapped; it is unchanged.
+    :raises SourceUnavailable, SourceBusy, Cancelled: before the rename; the target is as it was.
+    :raises RecoveryFailed: after the rename; says what is where.
+    """
+    started = time.monotonic()
+    connection = endpoint.connect(incoming)
+    try:
+        exchange = _Exchange(endpoint, connection, target, incoming, before, census, reporter)
+        with reporter.stage(f"Swap {incoming} into {target}"):
+            rename_seconds = exchange.rename(cancellation)
+            try:
+                events_enabled, not_kept = exchange.finish()
+            except BackupError as error:
+                raise _half_done(exchange, error.cause) from None
+    finally:
+        if connection.open:
+            connection.close()
+    result = Swapped(
+        database=target,
+        before=before if exchange.overwrites else None,
+        tables_in=len(exchange.tables_in),
+        tables_out=len(exchange.tables_out),
+        code_in=len(exchange.code_in),
+        code_out=len(exchange.code_out),
+        definers_kept=exchange.definers_kept,
+        events_enabled=events_enabled,
+        not_kept=not_kept,
+        rename_seconds=round(rename_seconds, 3),
+        seconds=round(time.monotonic() - started, 3),
+    )
+    reporter.line(
+        f"{target} is what the backup holds", tables=result.tables_in, old_content=result.before,
+        rename_seconds=result.rename_seconds, events_enabled=len(events_enabled),
+    )  # fmt: skip
+    return result
+
+
+class _Exchange:
+    """The state of one swap."""
+
+    def __init__(
+        self, endpoint: Endpoint, connection: Connection[Any], target: str, incoming: str, before: str, census: Census,
+        reporter: Reporter,
+    ) -> None:  # fmt: skip
+        self._endpoint = endpoint
+        self._connection = connection
+        self._flavour = identify(connection).flavour
+        self.target, self.incoming, self.before = target, incoming, before
+        self._census = census
+        self._reporter = reporter
+        self.tables_in = tables_of(connection, incoming)
+        self.code_in = read_definitions(connection, incoming)
+        self.tables_out: list[str] = []
+        self.code_out: list[Definition] = []
+        self.definers_kept = 0
+        if exists := database_exists(connection, target):
+            self.tables_out = tables_of(connection, target)
+            with server_errors(f"opening {target}"):
+                connection.select_db(target)
+            self.code_out = read_definitions(connection, target)
+        self._created_target = not exists
+        self.overwrites = bool(self.tables_out or self.code_out)
+        # What stands in the way of the rename: triggers of the old tables, and views under a new table's name.
+        self._in_the_way = [
+            item
+            for item in self.code_out
+            if item.kind == "trigger" or (item.kind == "view" and item.name in self.tables_in)
+        ]
+        if self.overwrites:
+            self.code_in = self._with_definers()
+
+    def _with_definers(self) -> list[Definition]:
+        """The new code in the name of its owners, as far as these exist here and the account may."""
+        known = accounts(self._connection)
+        recorded = {(item.kind, item.name): item.definer for item in self._census.objects}
+        if not known or not may_name_definers(Grants.of(self._connection)):
+            return self.code_in
+        found: list[Definition] = []
+        for item in self.code_in:
+            definer = recorded.get((item.kind, item.name))
+            keep = definer is not None and definer in known
+            self.definers_kept += keep
+            found.append(item.owned_by(definer) if keep and definer else item)
+        return found
+
+    def rename(self, cancellation: Cancellation) -> float:
+        """Move all tables at once; returns how long that took, in seconds.
+
+        Whatever goes wrong, either it has not happened and the target is as it was, or all of it has.
+        """
+        connection = self._connection
+        problems, _ = swap_hindrances(connection, self.target)
+        if problems:
+            raise RestoreRefused(
+                f"{self.target} cannot be swapped: {'; '.join(problems)}.", "Restore under another name instead."
+            )
+        pairs = [(self.target, self.before, name) for name in self.tables_out]
+        pairs += [(self.incoming, self.target, name) for name in self.tables_in]
+        moves = ", ".join(f"{quote(a)}.{quote(name)} TO {quote(b)}.{quote(name)}" for a, b, name in pairs)
+        number = own_id(connection)
+        try:
+            with cancellation.action(lambda: kill_connection(self._endpoint, number)):
+                self._prepare()
+                cancellation.check()
+                rows(connection, f"SET SESSION lock_wait_timeout = {_LOCK_SECONDS}")
+                for item in self.code_in:
+                    if item.kind == "trigger":
+                        drop_definition(connection, self.incoming, item)
+                for item in reversed(self._in_the_way):  # what stays keeps its order
+                    drop_definition(connection, self.target, item)
+                started = time.monotonic()
+                if pairs:
+                    with server_errors(f"renaming {len(pairs)} tables"), connection.cursor() as cursor:
+                        cursor.execute(f"RENAME TABLE {moves}")
+                return time.monotonic() - started
+        except BaseException as error:  # a task's time limit is no Exception
+            self._undo_or_tell(number, error)
+            raise
+
+    def _prepare(self) -> None:
+        """Make room for the old content, and write down its code before anything of it is touched."""
+        connection, census = self._connection, self._census
+        charset = f"CHARACTER SET {census.charset} COLLATE {census.collation}"
+        if self._created_target:
+            rows(connection, f"CREATE DATABASE {quote(self.target)} {charset}")
+        if not self.overwrites:
+            return
+        old = rows(
+            connection,
+            "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata"
+            " WHERE schema_name = %s",
+            (self.target,),
+        )[0]
+        rows(connection, f"CREATE DATABASE {quote(self.before)} CHARACTER SET {old[0]} COLLATE {old[1]}")
+        write_down(connection, self.before, self.code_out)
+
+    def _undo_or_tell(self, number: int, error: BaseException) -> None:
+        """After a failure: see whether the rename has happened; if not, put back what stood in its way.
+
+        :raises RecoveryFailed: it has happened, or the target could not be put back.
+        """
+        cause = error.cause if isinstance(error, BackupError) else type(error).__name__
+        if self._connection.open:
+            self._connection.close()
+        try:
+            with self._endpoint.connect() as connection:
+                _wait_for_end(self._endpoint, connection, number)
+                if self.tables_in and not tables_of(connection, self.incoming):
+                    raise _half_done(self, cause)
+                if self.overwrites and database_exists(connection, self.before):
+                    missing = missing_code(connection, self.target, self._in_the_way)
+                    create_definitions(connection, self.target, missing)
+                    rows(connection, f"DROP DATABASE {quote(self.before)}")
+                if self._created_target and database_exists(connection, self.target):
+                    rows(connection, f"DROP DATABASE {quote(self.target)}")
+        except RecoveryFailed:
+            raise
+        except BackupError as second:
+            raise RecoveryFailed(
+                f"The swap failed before its rename ({cause}), and {self.target} could not be put back"
+                f" ({second.cause}); its triggers are written down in {self.before}.{JOURNAL}.",
+                "Run disaster_recovery again: before anything else it puts them back.",
+            ) from None
+        self._reporter.warn(f"The swap failed before its rename; {self.target} is as it was")
+
+    def finish(self) -> tuple[list[str], list[str]]:
+        """Everything after the rename: code, sequences, events, and a look at the result."""
+        connection = self._connection
+        for item in self.code_out:
+            if item.kind == "event":
+                drop_definition(connection, self.target, item)
+        create_definitions(connection, self.target, [item for item in self.code_in if item.kind == "trigger"])
+        point_sequences(connection, self.target, [self.incoming])
+        charset, collation = self._census.charset, self._census.collation
+        rows(connection, f"ALTER DATABASE {quote(self.target)} CHARACTER SET {charset} COLLATE {collation}")
+        stays = [i for i in self.code_out if i.kind not in ("trigger", "event") and i not in self._in_the_way]
+        comes = [i for i in self.code_in if i.kind not in ("trigger", "event")]
+        replace_definitions(connection, self.target, self._flavour, stays, comes)
+        create_definitions(connection, self.target, [item for item in self.code_in if item.kind == "event"])
+        not_kept: list[str] = []
+        if self.overwrites:
+            not_kept = keep_old(connection, self.target, self.before, self.code_out, self._reporter)
+        self._check()
+        enabled = self._enable_events() if self.overwrites else []
+        rows(connection, f"DROP DATABASE {quote(self.incoming)}")
+        return enabled, not_kept
+
+    def _check(self) -> None:
+        """Compare all definitions with the snapshot's, and run the views.
+
+        The rows were compared in the incoming database; the same tables are here now, and applications may write.
+        """
+        connection = self._connection
+        with server_errors(f"opening {self.target}"):
+            connection.select_db(self.target)
+        tables = [
+            item if item.kind == "sequence" else item.model_copy(update={"rows": None, "fingerprint": None})
+            for item in self._census.tables
+        ]
+        expected = self._census.model_copy(update={"tables": tables})
+        actual = take_census(connection, self._flavour, self.target)
+        findings, _ = compare_census(expected, actual, events_disabled=True)
+        findings += check_views(connection, self.target)[1]
+        if findings:
+            raise RecoveryFailed(f"{'; '.join(findings[:20])}.", "Find out why before anybody uses it.")
+
+    def _enable_events(self) -> list[str]:
+        wanted = {item.name for item in self._census.objects if item.kind == "event" and item.status == "ENABLED"}
+        events = [item for item in self.code_in if item.kind == "event" and item.name in wanted]
+        for item in events:
+            drop_definition(self._connection, self.target, item)
+            create_definition(self._connection, self.target, item.switched(True))
+        return [item.name for item in events]
+
+
+def _wait_for_end(endpoint: Endpoint, connection: Connection[Any], number: int) -> None:
+    """Until the server has ended a lost connection: its last statement may still be waiting for a lock."""
+    kill_connection(endpoint, number)
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while rows(connection, "SELECT 1 FROM information_schema.processlist WHERE id = %s", (number,)):
+        if time.monotonic() > deadline:
+            raise RestoreRefused("The server does not end the lost connection.", "Look at SHOW PROCESSLIST.")
+        time.sleep(0.05)
+
+
+def _half_done(exchange: _Exchange, cause: str) -> RecoveryFailed:
+    old = f"its old content is in {exchange.before}" if exchange.overwrites else "it held nothing before"
+    return RecoveryFailed(
+        f"The tables of {exchange.target} have been swapped, but then: {cause} {exchange.target} holds the backup's"
+        f" tables, its code may be incomplete and its events are disabled; {old}.",
+        "To go on, run disaster_recovery again with the same parameters. To go back, run it with the safety backup.",
+    )

@@ -1,0 +1,55 @@
+"""Retention: the last task of a night deletes what newer, proved backups make superfluous, or only says so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backup_airflow.hooks.aws import vault_without_keys_of
+from backup_airflow.operators.base import BackupOperator
+from backup_airflow.reporting import gauge
+from include.backup_engine.deletion import Deletions, carry_out
+from include.backup_engine.errors import ConnectionMissing
+from include.backup_engine.retention import RetentionPlan, plan_retention
+
+
+class RetentionOperator(BackupOperator):
+    """Plan which backups of a source may go, log the plan, and carry it out if the policy says ``retention.apply``.
+
+    Deleting is done through ``vault.retention_conn_id`` alone; without that connection it only plans, and warns.
+    Returns what was planned and what was done, by name.
+
+    .. code-block:: python
+
+        RetentionOperator(task_id="retention", source="surgicase")
+    """
+
+    ui_color = "#f3d9d3"
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Plan, and perhaps delete."""
+        with self.reporter.stage("Plan"):
+            plan = plan_retention(self.source, self.policy, self.reader_vault, self.reader_keyring)
+            for line in plan.lines():
+                self.reporter.line(line)
+        if plan.blocked:
+            self.reporter.warn(f"Nothing may be deleted: {plan.blocked}")
+        done = None if plan.blocked else self._done(plan)
+        gauge("retention.kept", len(plan.of("keep")), self.source)
+        gauge("retention.deleted", len(done.deleted) if done else 0, self.source)
+        return {
+            "blocked": plan.blocked,
+            "planned": [decision.name for decision in plan.of("delete")],
+            "done": done.model_dump() if done else None,
+        }
+
+    def _done(self, plan: RetentionPlan) -> Deletions | None:
+        if not self.policy.retention.apply:
+            self.reporter.line("This was a plan: the policy says retention.apply: false")
+            return None
+        try:
+            deleter = vault_without_keys_of(self.policy.vault.retention_conn_id, self.reader_vault.policy)
+        except ConnectionMissing as error:
+            self.reporter.warn(f"This was a plan, nothing was deleted: {error}")
+            return None
+        with self.reporter.stage("Delete"):
+            return carry_out(plan, deleter, self.reader_vault, self.writer_vault, self.reporter)

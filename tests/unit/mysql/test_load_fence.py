@@ -1,0 +1,341 @@
+"""The loader's fence, on statements alone: what is let through, what is refused, and what is changed on the way.
+
+In place of a server stands a list of what would have been sent to it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pymysql
+import pytest
+from pymysql.connections import Connection
+
+from include.backup_engine.errors import LoadFailed, RestoreRefused
+from include.backup_engine.mysql.load import Loader
+from tests.unit.mysql.dumps import MARIADB, MYSQL
+
+SCHEMAS = ["mysql", "other", "a`b", 'a"b', "abü", "oth$", "Über Schema"]
+
+
+class Target:
+    """Takes statements, and may refuse them."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.statements: list[bytes] = []
+        self._error = error
+
+    def query(self, statement: bytes) -> None:
+        if self._error:
+            raise self._error
+        self.statements.append(statement)
+
+
+def loader(target: Target, database: str = "drill_x", source: str = "surgicase", **options: Any) -> Loader:
+    connection = cast("Connection[Any]", target)
+    return Loader(connection, database, source_database=source, other_schemas=SCHEMAS, **options)
+
+
+def load(text: str | bytes, **options: Any) -> list[bytes]:
+    """What reaches the server."""
+    target = Target()
+    loader(target, **options).load([text.encode() if isinstance(text, str) else text])
+    return target.statements
+
+
+def code(text: str) -> str:
+    """A routine, trigger or event as it stands in a dump."""
+    return f"DELIMITER ;;\n{text} ;;\nDELIMITER ;\n"
+
+
+@pytest.mark.parametrize("dump", [MARIADB, MYSQL], ids=["mariadb", "mysql"])
+def test_whole_dumps_are_let_through(dump: bytes) -> None:
+    target = Target()
+    facts = loader(target).load([dump])
+    assert sum(facts.statements.values()) == len(target.statements)
+    assert facts.sql_bytes == sum(map(len, target.statements))
+    assert not any(b"surgicase" in statement for statement in target.statements if b"COMMENT" not in statement)
+    assert not any(b"LOCK TABLES" in statement for statement in target.statements)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "USE `other`",
+        "use other",
+        "CREATE DATABASE `other`",
+        "CREATE DATABASE /*!32312 IF NOT EXISTS*/ `other` /*!40100 DEFAULT CHARACTER SET utf8mb4 */",
+        "CREATE SCHEMA other",
+        "DROP DATABASE `other`",
+        "/*!40000 DROP DATABASE IF EXISTS `other`*/",
+        "ALTER DATABASE other READ ONLY = 1",
+        "SET GLOBAL max_connections = 1",
+        "SET @a = 1, GLOBAL max_connections = 1",
+        "SET @@GLOBAL.GTID_PURGED=/*!80000 '+'*/ 'b148c0c6-f31b-11f0-b1b4-1cfa94f50f6a:1-9'",
+        "SET @@global.gtid_slave_pos='0-1-2'",
+        "SET PERSIST max_connections = 1",
+        "SET @@PERSIST_ONLY.max_connections = 1",
+        "SET PASSWORD = 'x'",
+        "SET password='x'",
+        "SET PASSWORD FOR root@localhost = 'x'",
+        "SET ROLE admin",
+        "SET DEFAULT ROLE admin",
+        "SET STATEMENT max_statement_time=1 FOR DROP DATABASE other",
+        "SET @a = (SELECT ssn FROM other.patients)",
+        "SET @a = sleep(100)",
+        "GRANT ALL ON *.* TO x@y",
+        "REVOKE ALL ON *.* FROM x@y",
+        "CREATE USER x@y",
+        "DROP USER x@y",
+        "LOAD DATA INFILE '/etc/passwd' INTO TABLE t",
+        "LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE t",
+        "SELECT 1 INTO OUTFILE '/tmp/x'",
+        "SELECT SETVAL(`other`.`s`, 1, 0)",
+        "DO SETVAL(`other`.`s`, 1, 0)",
+        "DO sleep(100)",
+        "CALL p()",
+        "INSTALL PLUGIN x SONAME 'x.so'",
+        "CREATE FUNCTION f RETURNS STRING SONAME 'x.so'",
+        "CREATE AGGREGATE FUNCTION f RETURNS INTEGER SONAME 'x.so'",
+        "CREATE SERVER s FOREIGN DATA WRAPPER mysql OPTIONS (HOST 'h')",
+        "CHANGE MASTER TO MASTER_HOST='h'",
+        "SHUTDOWN",
+        "KILL 1",
+        "FLUSH PRIVILEGES",
+        "RESET MASTER",
+        "DELETE FROM t",
+        "UPDATE t SET a = 1",
+        "REPLACE INTO t VALUES (1)",
+        "INSERT INTO `t` SELECT * FROM `u`",
+        "INSERT IGNORE INTO `t` VALUES (1)",
+        "INSERT INTO other.t VALUES (1)",
+        "INSERT INTO `other`.`t` VALUES (1)",
+        "INSERT INTO `a``b`.`t` VALUES (1)",
+        "CREATE TABLE `other`.`t` (a int)",
+        "CREATE TABLE `other` . `t` (a int)",
+        "CREATE TABLE `a``b`.`t` (a int)",
+        "CREATE TEMPORARY TABLE `t` (a int)",
+        "DROP TABLE IF EXISTS `other`.`t`",
+        "DROP TABLE IF EXISTS `t`, `other`.`t`",
+        "DROP TABLE `t`",
+        "ALTER TABLE `other`.`t` DISABLE KEYS",
+        "ALTER TABLE `t` ADD COLUMN x int",
+        "LOCK TABLES `t` WRITE, `other`.`t` READ",
+        "RENAME TABLE `t` TO `other`.`t`",
+        "TRUNCATE TABLE t",
+        "CREATE VIEW `other`.`v` AS SELECT 1",
+        "CREATE VIEW other.v AS SELECT 1",
+        "CREATE VIEW oth$.v AS SELECT 1",
+        "CREATE VIEW abü.v AS SELECT 1",
+        "CREATE VIEW `a``b`.`v` AS SELECT 1",
+        "CREATE TRIGGER IF NOT EXISTS other.t BEFORE INSERT ON t FOR EACH ROW SET NEW.a = 1",
+        "CREATE EVENT other.e ON SCHEDULE EVERY 1 DAY DO DELETE FROM t",
+        "CREATE PROCEDURE other.p() SELECT 1",
+        "CREATE PACKAGE p AS END",
+        "PREPARE s FROM 'DROP DATABASE other'",
+        "/* a comment */ DROP DATABASE other",
+        "/*!50001 SET @a = 1 */ /*!50001 , GLOBAL max_connections = 1 */",
+        "\\! touch /tmp/x",
+        "source /tmp/x",
+    ],
+)
+def test_statements_that_no_dump_of_one_schema_needs_are_refused(statement: str) -> None:
+    for text in (f"{statement};\n", f"DELIMITER ;;\n{statement} ;;\nDELIMITER ;\n"):
+        target = Target()
+        with pytest.raises(RestoreRefused, match="Statement 2 of the dump is not one"):
+            loader(target).load([b"SET @first=1;\n", text.encode(), b"SET @never=1;\n"])
+        assert target.statements == [b"SET @first=1"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE `t` (`a` int, CONSTRAINT `f` FOREIGN KEY (`a`) REFERENCES `other`.`p` (`id`))",
+        "CREATE TABLE `t` AS SELECT * FROM other.t",
+        "CREATE TABLE `t` (`a` int DEFAULT nextval(`other`.`s`))",
+        "CREATE VIEW `v` AS SELECT * FROM other.t",
+        "CREATE VIEW `v` AS SELECT * FROM OTHER.t",
+        "CREATE VIEW `v` AS SELECT * FROM /* here */ other.t",
+        "CREATE VIEW `v` AS SELECT * FROM -- there\n other.t",
+        "CREATE VIEW `v` AS SELECT * FROM `other` . `t`",
+        "CREATE VIEW `v` AS SELECT * FROM `a``b`.`t`",
+        "CREATE VIEW `v` AS SELECT * FROM abü.t",
+        "CREATE VIEW `v` AS SELECT * FROM oth$.t",
+        "CREATE VIEW `v` AS SELECT * FROM `Über Schema`.`t`",
+        "CREATE VIEW `v` AS SELECT 1 FROM (`a` JOIN `other`.`t`)",
+        "CREATE VIEW `v` AS SELECT 1 FROM ((`other`.`t` JOIN `a`))",
+        "CREATE VIEW `v` AS SELECT `other`.`f`(1)",
+        "/*!50001 CREATE ALGORITHM=UNDEFINED */\n/*!50013 DEFINER=`a`@`%` SQL SECURITY DEFINER */\n"
+        "/*!50001 VIEW `v` AS select `other`.`t`.`a` AS `a` from `other`.`t` */",
+        "CREATE TRIGGER `x` BEFORE INSERT ON `other`.`t` FOR EACH ROW SET NEW.a = 1",
+        "CREATE TRIGGER `x` AFTER DELETE ON t FOR EACH ROW INSERT INTO other.log VALUES (1)",
+        "CREATE TRIGGER `x` AFTER UPDATE ON t FOR EACH ROW UPDATE other.log SET a = 1",
+        "CREATE DEFINER=`a`@`%` EVENT `e` ON SCHEDULE EVERY 1 DAY ON COMPLETION PRESERVE ENABLE DO CALL other.p()",
+        "CREATE DEFINER=`a`@`%` PROCEDURE `p`() BEGIN DELETE FROM other.t; END",
+        "CREATE PROCEDURE `p`() BEGIN TRUNCATE TABLE other.t; TRUNCATE mysql.user; END",
+        "CREATE PROCEDURE `p`() DROP TABLE IF EXISTS other.t",
+        "CREATE FUNCTION `f`() RETURNS int RETURN other.g(1)",
+        "CREATE FUNCTION `f`() RETURNS int RETURN NEXT VALUE FOR other.s",
+        "CREATE FUNCTION `f`() RETURNS int RETURN (SELECT 1 FROM mysql.user)",
+    ],
+)
+def test_code_that_reaches_into_another_schema_is_refused(statement: str) -> None:
+    target = Target()
+    with pytest.raises(RestoreRefused, match=r"reaches into the schema (?i:other|mysql|a`b|abü|oth\$|Über Schema), "):
+        loader(target).load([code(statement).encode()])
+    assert target.statements == []
+
+
+def test_ansi_quoted_schemas_are_seen_too() -> None:
+    routine = code('CREATE FUNCTION "f"() RETURNS int RETURN (SELECT 1 FROM "other"."t")')
+    with pytest.raises(RestoreRefused, match="schema other"):
+        load("SET sql_mode = 'ANSI_QUOTES';\n" + routine)
+    with pytest.raises(RestoreRefused, match='schema a"b'):
+        load("SET sql_mode = 'ANSI_QUOTES';\n" + routine.replace("other", 'a""b'))
+    assert load(code('CREATE FUNCTION `f`() RETURNS text RETURN "FROM other.t"'))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE `t` (`a` int COMMENT 'taken FROM other.t') COMMENT='REFERENCES `other`.`t`'",
+        "CREATE VIEW `v` AS SELECT `other`.`a` AS `a` FROM `t` `other`",
+        "CREATE VIEW `v` AS SELECT 'INTO other.t' AS `x`",
+        "CREATE PROCEDURE `p`() BEGIN /* FROM other.t */ SELECT 1; -- FROM other.t\n# FROM other.t\n END",
+        "CREATE PROCEDURE `p`() SELECT o.a FROM t o JOIN u ON o.a = u.a",
+        "CREATE PROCEDURE `p`() SELECT * FROM unknown_schema.t",  # none of this server
+    ],
+)
+def test_what_only_looks_like_another_schema_is_let_through(statement: str) -> None:
+    assert load(code(statement)) == [statement.encode()]
+
+
+@pytest.mark.parametrize(
+    ("dumped", "sent"),
+    [
+        ("TRIGGER surgicase.x BEFORE INSERT ON surgicase.t", "TRIGGER x BEFORE INSERT ON t"),
+        ("TRIGGER `surgicase`.`x` AFTER DELETE ON `t`", "TRIGGER `x` AFTER DELETE ON `t`"),
+        ("TRIGGER IF NOT EXISTS `surgicase` . `x` AFTER UPDATE ON `surgicase` . `t`",
+         "TRIGGER IF NOT EXISTS `x` AFTER UPDATE ON `t`"),
+        ("TRIGGER SurgiCase.x BEFORE INSERT ON t", "TRIGGER x BEFORE INSERT ON t"),
+    ],
+)  # fmt: skip
+def test_a_trigger_that_was_created_with_its_schema_is_made_in_the_target(dumped: str, sent: str) -> None:
+    head, rest = "/*!50003 CREATE*/ /*!50003 ", " FOR EACH ROW SET NEW.a = 1 */"
+    assert load(code(head + dumped + rest)) == [(head + sent + rest).encode()]
+
+
+def test_a_default_takes_its_numbers_from_the_restored_sequence() -> None:
+    [statement] = load("CREATE TABLE `t` (`a` int DEFAULT nextval(`surgicase`.`s`), `b` int DEFAULT (nextval(`s`)));\n")
+    assert statement == b"CREATE TABLE `t` (`a` int DEFAULT nextval(`s`), `b` int DEFAULT (nextval(`s`)))"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE PROCEDURE `p`() DELETE FROM surgicase.t",
+        "CREATE VIEW `v` AS SELECT `surgicase`.`f`(1) AS `a`",
+        "CREATE TABLE `t` (`a` int, CONSTRAINT `f` FOREIGN KEY (`a`) REFERENCES `surgicase`.`p` (`id`))",
+    ],
+)
+def test_code_that_names_its_own_schema_only_fits_under_that_name(statement: str) -> None:
+    with pytest.raises(RestoreRefused, match="names the schema surgicase that it was taken from"):
+        load(code(statement))
+    assert load(code(statement), database="surgicase") == [statement.encode()]
+
+
+TRIGGER = "TRIGGER `x` BEFORE INSERT ON `t` FOR EACH ROW BEGIN END"
+VIEW = "/*!50001 VIEW `v` AS select 1 AS `a` */"
+
+
+@pytest.mark.parametrize(
+    ("dumped", "sent"),
+    [
+        ("CREATE DEFINER=`root`@`localhost` PROCEDURE `p`() SELECT 1",
+         "CREATE DEFINER=CURRENT_USER PROCEDURE `p`() SELECT 1"),
+        ("CREATE DEFINER=`ro``ot`@`10.%` FUNCTION `f`() RETURNS int RETURN 1",
+         "CREATE DEFINER=CURRENT_USER FUNCTION `f`() RETURNS int RETURN 1"),
+        ("CREATE DEFINER=`a_role` PROCEDURE `p`() SELECT 1", "CREATE DEFINER=CURRENT_USER PROCEDURE `p`() SELECT 1"),
+        (f"/*!50003 CREATE*/ /*!50017 DEFINER=`a`@`%`*/ /*!50003 {TRIGGER} */",
+         f"/*!50003 CREATE*/ /*!50017 DEFINER=CURRENT_USER*/ /*!50003 {TRIGGER} */"),
+        (f"/*!50001 CREATE */\n/*!50013 DEFINER=`a`@`%` SQL SECURITY DEFINER */\n{VIEW}",
+         f"/*!50001 CREATE */\n/*!50013 DEFINER=CURRENT_USER SQL SECURITY DEFINER */\n{VIEW}"),
+    ],
+)  # fmt: skip
+def test_definers_are_mapped_to_the_loading_account_and_counted(dumped: str, sent: str) -> None:
+    target = Target()
+    facts = loader(target).load([code(dumped).encode()])
+    assert target.statements == [sent.encode()]
+    assert facts.definers_mapped == 1
+    assert load(code(dumped), definers="keep") == [dumped.encode()]
+
+
+def test_definers_are_mapped_under_ansi_quotes() -> None:
+    routine = 'CREATE DEFINER="root"@"localhost" FUNCTION "f"() RETURNS int RETURN 1'
+    assert load("SET sql_mode='ANSI_QUOTES';\n" + code(routine))[1] == (
+        b'CREATE DEFINER=CURRENT_USER FUNCTION "f"() RETURNS int RETURN 1'
+    )
+
+
+def test_a_definer_that_a_body_mentions_stays() -> None:
+    body = "CREATE PROCEDURE `p`() SELECT 'DEFINER=`root`@`%`' -- DEFINER=`root`@`%`"
+    assert load(code(body + "\n")) == [body.encode()]
+
+
+EVENT = "/*!50106 CREATE*/ /*!50117 DEFINER=`a`@`%`*/ /*!50106 EVENT `e` ON SCHEDULE {} DO DELETE FROM t */"
+
+
+@pytest.mark.parametrize(
+    ("dumped", "sent"),
+    [
+        ("EVERY 1 DAY STARTS '2037-01-01 00:00:00' ON COMPLETION PRESERVE ENABLE COMMENT 'ENABLE'",
+         "EVERY 1 DAY STARTS '2037-01-01 00:00:00' ON COMPLETION PRESERVE DISABLE COMMENT 'ENABLE'"),
+        ("AT '2037-01-01' ON COMPLETION NOT PRESERVE ENABLE", "AT '2037-01-01' ON COMPLETION NOT PRESERVE DISABLE"),
+        ("EVERY 1 DAY ON COMPLETION PRESERVE DISABLE", "EVERY 1 DAY ON COMPLETION PRESERVE DISABLE"),
+        ("EVERY 1 DAY ON COMPLETION PRESERVE DISABLE ON SLAVE", "EVERY 1 DAY ON COMPLETION PRESERVE DISABLE"),
+        ("EVERY 1 DAY ON COMPLETION PRESERVE DISABLE ON REPLICA", "EVERY 1 DAY ON COMPLETION PRESERVE DISABLE"),
+    ],
+)  # fmt: skip
+def test_events_are_created_disabled_and_counted(dumped: str, sent: str) -> None:
+    target = Target()
+    facts = loader(target, definers="keep").load([code(EVENT.format(dumped)).encode()])
+    assert target.statements == [EVENT.format(sent).encode()]
+    assert facts.events_disabled == facts.statements["event"] == 1
+    assert load(code(EVENT.format(dumped)), definers="keep", events="keep") == [EVENT.format(dumped).encode()]
+
+
+def test_an_event_that_cannot_be_disabled_is_refused() -> None:
+    with pytest.raises(RestoreRefused, match="event that cannot be recognised"):
+        load(code("CREATE EVENT `e` ON SCHEDULE EVERY 1 DAY DO DELETE FROM t"))
+    assert load(code("CREATE EVENT `e` ON SCHEDULE EVERY 1 DAY DO DELETE FROM t"), events="keep")
+
+
+def test_a_procedure_that_makes_an_event_is_none() -> None:
+    body = "CREATE PROCEDURE `p`() DO 'CREATE EVENT `e` ON SCHEDULE EVERY 1 DAY DO DELETE FROM t'"
+    assert load(code(body)) == [body.encode()]
+
+
+@pytest.mark.parametrize("database", ["drill_x", "a`b", r"back\slash \1 \g<0>"])
+def test_alter_database_is_turned_to_the_target(database: str) -> None:
+    text = "ALTER DATABASE `surgicase` CHARACTER SET latin1 COLLATE latin1_swedish_ci ;\n"
+    quoted = database.replace("`", "``")
+    assert load(text, database=database) == [
+        f"ALTER DATABASE `{quoted}` CHARACTER SET latin1 COLLATE latin1_swedish_ci".encode()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (pymysql.err.IntegrityError(1062, "Duplicate entry '900-12-3456' for key 'ssn'"), 1062),
+        (pymysql.err.OperationalError("900-12-3456"), 0),
+        (ConnectionResetError(104, "900-12-3456"), 2013),
+    ],
+)
+def test_a_refusal_says_which_statement_and_no_data(error: Exception, code: int) -> None:
+    with pytest.raises(LoadFailed) as caught:
+        loader(Target(error)).load([b"INSERT INTO `patients` VALUES (1,'900-12-3456');\n"])
+    assert caught.value.cause == f"The target server refused statement 1 (INSERT INTO `patients`) with error {code}."
+    assert caught.value.__context__ is None
+    assert caught.value.__cause__ is None
+    assert "900" not in repr(caught.value)

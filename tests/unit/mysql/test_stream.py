@@ -1,0 +1,180 @@
+"""Watching a dump pass by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from include.backup_engine.mysql.stream import DumpContents, Piece, StreamScanner
+from include.backup_engine.records import Coordinates
+from tests.unit.mysql.dumps import MARIADB, MYSQL
+
+
+def scan(chunks: Iterable[bytes]) -> tuple[list[Piece], DumpContents]:
+    scanner = StreamScanner()
+    return list(scanner.scan(chunks)), scanner.contents
+
+
+def in_chunks(text: bytes, size: int) -> list[bytes]:
+    return [text[start : start + size] for start in range(0, len(text), size)]
+
+
+def sections(pieces: Iterable[Piece]) -> list[tuple[tuple[str, str], bytes]]:
+    """Each section with all of its bytes."""
+    found: list[tuple[tuple[str, str], bytes]] = []
+    for piece in pieces:
+        if piece.starts:
+            found.append((piece.starts, b""))
+        found[-1] = (found[-1][0], found[-1][1] + piece.data)
+    return found
+
+
+def contents(text: bytes) -> DumpContents:
+    return scan([text])[1]
+
+
+def test_a_mariadb_dump() -> None:
+    assert contents(MARIADB) == DumpContents(
+        tables={"cases": 4, "history": None, "waiting`list": 0},
+        sequences=["mrn_seq"],
+        views=["a_board"],
+        routines=2,
+        triggers=1,
+        events=2,
+        coordinates=Coordinates(binlog_file="binlog.000007", binlog_position=5909886),
+        started=True,
+        completed=True,
+    )
+
+
+def test_a_mysql_dump_shows_no_rows() -> None:
+    assert contents(MYSQL) == DumpContents(
+        tables={"cases": None},
+        views=["a_board"],
+        routines=1,
+        coordinates=Coordinates(binlog_file="binlog.000002", binlog_position=157),
+        started=True,
+        completed=True,
+    )
+
+
+def test_sections_begin_at_their_announcements() -> None:
+    found = sections(scan([MARIADB])[0])
+    assert [starts for starts, _ in found] == [
+        ("settings", ""),
+        ("sequence", "mrn_seq"),
+        ("code", ""),
+        ("table", "cases"),
+        ("table", "history"),
+        ("table", "waiting`list"),
+        ("code", ""),
+        ("code", ""),
+        ("code", ""),
+    ]
+    for (kind, name), data in found[1:]:
+        assert data.startswith(b"-- ")
+        assert kind == "code" or name.replace("`", "``").encode() in data.split(b"\n", 1)[0]
+    assert b"TRIGGER" in found[3][1]  # a table's triggers belong to it
+
+
+@pytest.mark.parametrize("dump", [MARIADB, MYSQL], ids=["mariadb", "mysql"])
+def test_chunk_borders_do_not_matter(dump: bytes) -> None:
+    expected_sections, expected_contents = sections(scan([dump])[0]), contents(dump)
+
+    def check(chunks: list[bytes]) -> None:
+        pieces, found = scan(chunks)
+        assert b"".join(piece.data for piece in pieces) == dump
+        assert sections(pieces) == expected_sections
+        assert found == expected_contents
+
+    @given(st.lists(st.integers(0, len(dump)), max_size=30))
+    def check_at(borders: list[int]) -> None:
+        borders = sorted(borders)
+        check([dump[start:end] for start, end in zip([0, *borders], [*borders, len(dump)], strict=True)])
+
+    check_at()
+    for size in (1, 3, 1023, 1024, 1025):
+        check(in_chunks(dump, size))
+
+
+@given(st.lists(st.binary(max_size=3000), max_size=5))
+def test_anything_passes_unchanged(chunks: list[bytes]) -> None:
+    assert b"".join(piece.data for piece in scan(chunks)[0]) == b"".join(chunks)
+
+
+def test_little_is_held_back() -> None:
+    scanner = StreamScanner()
+    given_out = taken_in = 0
+
+    def chunks() -> Iterable[bytes]:
+        nonlocal taken_in
+        for chunk in in_chunks(MARIADB * 20, 700):
+            assert taken_in - given_out <= 1024
+            taken_in += len(chunk)
+            yield chunk
+
+    for piece in scanner.scan(chunks()):
+        given_out += len(piece.data)
+    assert given_out == taken_in
+
+
+def test_the_first_object_shows_that_the_transaction_is_open() -> None:
+    header, _, rest = MARIADB.partition(b"--\n-- Sequence structure")
+    assert not contents(header).started
+    assert contents(header + b"--\n-- Sequence structure" + rest[:30]).started
+    view_first, _, _ = MYSQL.partition(b"DROP TABLE")
+    assert contents(view_first).started
+
+
+def test_a_dump_without_its_end_marker_is_not_complete() -> None:
+    marker = MARIADB.rindex(b"\n-- Dump completed")
+    assert contents(MARIADB[:marker]).completed is False
+    assert contents(MARIADB[: marker + 15]).completed is False
+    assert contents(MARIADB).completed is True
+
+
+def test_an_end_marker_in_a_body_is_none() -> None:
+    assert b"-- Dump completed" in MARIADB.partition(b"Table structure for table `history`")[0]
+    assert contents(MARIADB.partition(b"-- Table structure for table `history`")[0]).completed is False
+
+
+def body(text: bytes) -> bytes:
+    """A routine of that text, as both programs write it."""
+    return (
+        b"\n--\n-- Dumping routines for database 'd'\n--\n/*!50003 SET sql_mode = '' */ ;\nDELIMITER ;;\n"
+        b"CREATE PROCEDURE `p`()\n" + text + b" ;;\nDELIMITER ;\n/*!50003 SET sql_mode = @saved_sql_mode */ ;\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"BEGIN\n-- Table structure for table `nope`\nEND",
+        b"/*\nDELIMITER ;\n-- Table structure for table `nope`\n*/ SELECT 1",
+        b"/*\nDELIMITER ;;\nCREATE ... ;;\nDELIMITER ;\n-- Dumping events for database 'd'\n*/ SELECT 1",
+        b"SELECT '\n-- Final view structure for view `nope`\nDELIMITER $$\n'",
+    ],
+)
+def test_bodies_are_passed_over(text: bytes) -> None:
+    found = contents(body(text) + b"\n-- Final view structure for view `v`\n--\n\n-- Dump completed\n")
+    assert found == DumpContents(routines=1, views=["v"], started=True, completed=True)
+
+
+def test_coordinates_are_read_from_comments_only() -> None:
+    statement = b"\nCHANGE MASTER TO MASTER_LOG_FILE='binlog.000007', MASTER_LOG_POS=1;\n"
+    assert contents(statement).coordinates is None
+    assert contents(body(b"-- CHANGE MASTER TO MASTER_LOG_FILE='x', MASTER_LOG_POS=1;")).coordinates is None
+
+
+@given(st.integers(0, 400), st.integers(1, 200), st.integers(1, 50))
+def test_rows_are_counted_over_any_number_of_inserts(rows: int, per_insert: int, size: int) -> None:
+    values = [b"(%d,'a\\n(1),(\\n');(')" % number for number in range(rows)]
+    inserts = b"".join(
+        b"INSERT INTO `t` VALUES\n" + b",\n".join(values[start : start + per_insert]) + b";\n"
+        for start in range(0, rows, per_insert)
+    )
+    text = b"\n--\n-- Table structure for table `t`\n--\n\n-- Dumping data for table `t`\n--\n\n" + inserts + b"\n"
+    assert scan(in_chunks(text, size))[1].tables == {"t": rows}
