@@ -1,7 +1,8 @@
 """Periodically: restore the newest backup into a scratch database, and prove it equal to what the source held.
 
-pick → create scratch → restore → compare → drop scratch → show that it is gone → evidence. The last task fails
-the run when anything was not shown, after it has written that down.
+pick → create scratch → restore → compare → drop scratch → show that it is gone → break glass → evidence. The last
+task fails the run when anything was not shown, after it has written that down. Break glass, in every second drill,
+shows that the single-file decryptor for the day without Airflow releases what the engine's own reader releases.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 from airflow.sdk import DAG, CronTriggerTimetable, Param, TriggerRule, task_group
 from backup_airflow.operators.drill import (
+    BreakGlassOperator,
     CompareWithSnapshotOperator,
     CreateScratchDatabaseOperator,
     DropScratchDatabaseOperator,
@@ -35,15 +37,17 @@ def drill(source: str) -> None:
     compare = CompareWithSnapshotOperator(task_id="compare", **picked)
     drop = DropScratchDatabaseOperator(task_id="drop_scratch", **picked)
     gone = ScratchIsGoneOperator(task_id="scratch_is_gone", **picked)
+    break_glass = BreakGlassOperator(task_id="break_glass", **picked)
     record = RecordDrillEvidenceOperator(
         task_id="record_evidence",
         trigger_rule=TriggerRule.ALL_DONE,
         restoration=restore.output,
         compared=compare.output,
         scratch_is_gone=gone.output,
+        break_glass=break_glass.output,
         **picked,
     )
-    create >> restore >> compare >> drop.as_teardown(setups=create) >> gone >> record
+    create >> restore >> compare >> drop.as_teardown(setups=create) >> gone >> break_glass >> record
 
 
 with DAG(

@@ -14,7 +14,7 @@ from typing import Any
 
 from pymysql.connections import Connection
 
-from include.backup_engine.errors import BackupError
+from include.backup_engine.errors import BackupError, RestoreRefused
 from include.backup_engine.mysql.definitions import (
     Definition,
     create_definition,
@@ -25,6 +25,7 @@ from include.backup_engine.mysql.definitions import (
 from include.backup_engine.mysql.server import Endpoint, database_exists, quote, rows, server_errors
 from include.backup_engine.report import Reporter
 
+_INCOMING = re.compile(r"_incoming_\d{14}\Z")
 JOURNAL = "__swap_journal"
 MAX_TARGET = 64 - len("_incoming_") - 14
 """Characters that the name of a target may have, so that the names of the databases beside it fit."""
@@ -107,6 +108,17 @@ def tidy(endpoint: Endpoint, target: str, reporter: Reporter) -> None:
         for name in leftovers(connection, target, "incoming"):
             rows(connection, f"DROP DATABASE {quote(name)}")
             reporter.line(f"Dropped {name}, which an earlier recovery has left")
+
+
+def drop_incoming(endpoint: Endpoint, database: str) -> None:
+    """Drop a copy that is not wanted any more. Any other name is refused.
+
+    :raises RestoreRefused: the name is not that of a database which a recovery has made for itself.
+    """
+    if not _INCOMING.search(database):
+        raise RestoreRefused(f"{database} is not a recovery's incoming database.", "Only those are ever dropped.")
+    with endpoint.connect() as connection:
+        rows(connection, f"DROP DATABASE IF EXISTS {quote(database)}")
 
 
 def leftovers(connection: Connection[Any], target: str, kind: str) -> list[str]:

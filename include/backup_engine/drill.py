@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Literal
 
+from include.backup_engine.break_glass import NOT_DUE, BreakGlass
 from include.backup_engine.compare import Comparison
 from include.backup_engine.errors import DrillFailed
 from include.backup_engine.policy import DrillPolicy
@@ -33,6 +35,7 @@ class DrillResult(Record):
     """The outcome of a drill, as its evidence record holds it.
 
     :param rto_seconds: from picking the backup to the end of the comparison, waiting for workers included.
+    :param break_glass: whether the break-glass file released the same bytes; ``None``: not its turn, or it failed.
     :param rpo_seconds: age of the backup's snapshot when the drill began: what a disaster then would have lost.
     :param failures: why it has not passed; empty when it has.
     """
@@ -40,6 +43,7 @@ class DrillResult(Record):
     picked: PickedBackup
     restoration: Restoration | None
     comparison: Comparison | None
+    break_glass: Literal["matched"] | None = None
     rto_seconds: float | None
     rto_target_seconds: float
     rpo_seconds: float
@@ -77,6 +81,7 @@ def judge(
     compared_at: datetime | None,
     scratch_is_gone: bool,
     targets: DrillPolicy,
+    break_glass: BreakGlass | None = NOT_DUE,
 ) -> DrillResult:
     """Put together what the tasks of a drill found. What did not happen counts as a failure."""
     rpo = (picked.started_at - picked.snapshot_at).total_seconds()
@@ -95,10 +100,15 @@ def judge(
         failures.append(f"the newest backup was {rpo / 3600:.1f} h old, the target is {rpo_target / 3600:.1f} h")
     if not scratch_is_gone:
         failures.append(f"the scratch database {picked.database} is not shown to be gone")
+    if break_glass is None:
+        failures.append("it was not shown whether the break-glass file opens it")
+    elif break_glass.problem:
+        failures.append(f"the break-glass file {break_glass.problem}")
     return DrillResult(
         picked=picked,
         restoration=restoration,
         comparison=comparison,
+        break_glass="matched" if break_glass is not None and break_glass.matched else None,
         rto_seconds=rto,
         rto_target_seconds=rto_target,
         rpo_seconds=rpo,

@@ -112,9 +112,9 @@ def backup_facts(entry: Entry, verification: Verification) -> dict[str, Any]:
     }
 
 
-def records(reader: Vault) -> Iterator[tuple[str, bytes, EvidenceRecord]]:
-    """All records, oldest first, as stored and as read."""
-    for key in sorted(_keys(reader), key=_number):
+def records(reader: Vault, *, newest_first: bool = False) -> Iterator[tuple[str, bytes, EvidenceRecord]]:
+    """All records, oldest first unless told otherwise, as stored and as read."""
+    for key in sorted(_keys(reader), key=_number, reverse=newest_first):
         raw = reader.get(key, max_bytes=_MAX_RECORD_BYTES)
         try:
             yield key, raw, EvidenceRecord.model_validate_json(raw)

@@ -41,12 +41,11 @@ from include.backup_engine.mysql.server import (
     rows,
     server_errors,
 )
-from include.backup_engine.mysql.target import swap_hindrances
+from include.backup_engine.mysql.target import swap_hindrances, wait_for_end
 from include.backup_engine.records import Census, Record
 from include.backup_engine.report import Reporter
 
 _LOCK_SECONDS = 15
-_SETTLE_SECONDS = 30.0
 
 
 class Swapped(Record):
@@ -78,12 +77,15 @@ def swap(
     census: Census,
     reporter: Reporter,
     cancellation: Cancellation,
+    *,
+    overwrite: bool,
 ) -> Swapped:
     """Put ``incoming``, which has been compared with ``census``, in the place of ``target``.
 
     A target that does not exist or holds nothing is filled, and its events stay disabled; one that holds something
     is overwritten, and the events that were enabled in the source are enabled in the end.
 
+    :param overwrite: whether it may be overwritten.
     :raises RestoreRefused: this target cannot be swapped; it is unchanged.
     :raises SourceUnavailable, SourceBusy, Cancelled: before the rename; the target is as it was.
     :raises RecoveryFailed: after the rename; says what is where.
@@ -92,6 +94,11 @@ def swap(
     connection = endpoint.connect(incoming)
     try:
         exchange = _Exchange(endpoint, connection, target, incoming, before, census, reporter)
+        if exchange.overwrites and not overwrite:
+            raise RestoreRefused(
+                f"{target} holds {len(exchange.tables_out)} tables by now, and nobody approved to overwrite them.",
+                "Find out who has filled it; recover under another name, or ask for an overwrite.",
+            )
         with reporter.stage(f"Swap {incoming} into {target}"):
             rename_seconds = exchange.rename(cancellation)
             try:
@@ -144,7 +151,8 @@ class _Exchange:
             with server_errors(f"opening {target}"):
                 connection.select_db(target)
             self.code_out = read_definitions(connection, target)
-        self._created_target = not exists
+        self._target_exists = bool(exists)
+        self._made: list[str] = []  # databases that this swap has created, and may drop again while they hold nothing
         self.overwrites = bool(self.tables_out or self.code_out)
         # What stands in the way of the rename: triggers of the old tables, and views under a new table's name.
         self._in_the_way = [
@@ -176,6 +184,8 @@ class _Exchange:
         """
         connection = self._connection
         problems, _ = swap_hindrances(connection, self.target)
+        if database_exists(connection, self.before):
+            problems.append(f"{self.before} exists: this run has swapped before; trigger a new one")
         if problems:
             raise RestoreRefused(
                 f"{self.target} cannot be swapped: {'; '.join(problems)}.", "Restore under another name instead."
@@ -207,8 +217,8 @@ class _Exchange:
         """Make room for the old content, and write down its code before anything of it is touched."""
         connection, census = self._connection, self._census
         charset = f"CHARACTER SET {census.charset} COLLATE {census.collation}"
-        if self._created_target:
-            rows(connection, f"CREATE DATABASE {quote(self.target)} {charset}")
+        if not self._target_exists:
+            self._create(self.target, charset)
         if not self.overwrites:
             return
         old = rows(
@@ -217,8 +227,12 @@ class _Exchange:
             " WHERE schema_name = %s",
             (self.target,),
         )[0]
-        rows(connection, f"CREATE DATABASE {quote(self.before)} CHARACTER SET {old[0]} COLLATE {old[1]}")
+        self._create(self.before, f"CHARACTER SET {old[0]} COLLATE {old[1]}")
         write_down(connection, self.before, self.code_out)
+
+    def _create(self, database: str, charset: str) -> None:
+        rows(self._connection, f"CREATE DATABASE {quote(database)} {charset}")
+        self._made.append(database)
 
     def _undo_or_tell(self, number: int, error: BaseException) -> None:
         """After a failure: see whether the rename has happened; if not, put back what stood in its way.
@@ -230,15 +244,15 @@ class _Exchange:
             self._connection.close()
         try:
             with self._endpoint.connect() as connection:
-                _wait_for_end(self._endpoint, connection, number)
+                wait_for_end(self._endpoint, connection, number)
                 if self.tables_in and not tables_of(connection, self.incoming):
                     raise _half_done(self, cause)
-                if self.overwrites and database_exists(connection, self.before):
+                if self._in_the_way:
                     missing = missing_code(connection, self.target, self._in_the_way)
                     create_definitions(connection, self.target, missing)
-                    rows(connection, f"DROP DATABASE {quote(self.before)}")
-                if self._created_target and database_exists(connection, self.target):
-                    rows(connection, f"DROP DATABASE {quote(self.target)}")
+                for database in self._made:
+                    if tables_of(connection, database) in ([], [JOURNAL]):
+                        rows(connection, f"DROP DATABASE {quote(database)}")
         except RecoveryFailed:
             raise
         except BackupError as second:
@@ -297,16 +311,6 @@ class _Exchange:
             drop_definition(self._connection, self.target, item)
             create_definition(self._connection, self.target, item.switched(True))
         return [item.name for item in events]
-
-
-def _wait_for_end(endpoint: Endpoint, connection: Connection[Any], number: int) -> None:
-    """Until the server has ended a lost connection: its last statement may still be waiting for a lock."""
-    kill_connection(endpoint, number)
-    deadline = time.monotonic() + _SETTLE_SECONDS
-    while rows(connection, "SELECT 1 FROM information_schema.processlist WHERE id = %s", (number,)):
-        if time.monotonic() > deadline:
-            raise RestoreRefused("The server does not end the lost connection.", "Look at SHOW PROCESSLIST.")
-        time.sleep(0.05)
 
 
 def _half_done(exchange: _Exchange, cause: str) -> RecoveryFailed:

@@ -22,6 +22,7 @@ from include.backup_engine.stored import StoredBackup
 class Verification(Record):
     """What was verified.
 
+    :param longest_statement: bytes of the longest line or statement, which the target must take in one packet.
     :param seconds: of reading, decrypting and checking.
     """
 
@@ -30,6 +31,7 @@ class Verification(Record):
     kms_key_id: str
     sql_bytes: int
     tables: int
+    longest_statement: int = 0
     seconds: float
     bytes_per_second: float
     peak_memory_bytes: int
@@ -50,10 +52,11 @@ def verify(backup: StoredBackup, policy: Policy, keyring: Keyring, reporter: Rep
             lock=stored.lock_mode, retain_until=stored.retain_until,
         )  # fmt: skip
     with reporter.stage("Read back, decrypt, decompress, check"):
-        scanner = StreamScanner()
+        scanner, statements = StreamScanner(), LongestStatement()
         sql_bytes = 0
         for piece in scanner.scan(reporter.watch(backup.sql(), "Checked")):
             sql_bytes += len(piece.data)
+            statements.feed(piece.data)
         _check_content(backup, scanner, sql_bytes)
     seconds = time.monotonic() - started
     tables = len(scanner.contents.tables)
@@ -71,10 +74,31 @@ def verify(backup: StoredBackup, policy: Policy, keyring: Keyring, reporter: Rep
         kms_key_id=backup.kms_key_id,
         sql_bytes=sql_bytes,
         tables=tables,
+        longest_statement=statements.bytes,
         seconds=round(seconds, 3),
         bytes_per_second=round(sql_bytes / seconds),
         peak_memory_bytes=peak_memory(),
     )
+
+
+class LongestStatement:
+    """Bytes of the longest statement that passed by: from one semicolon at the end of a line to the next."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._open = 0
+        self._last = b""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next part of the stream."""
+        if self._last == b";" and data.startswith(b"\n"):
+            self._open = 0
+        first, *others = data.split(b";\n")
+        self._open += len(first)
+        self.bytes = max(self.bytes, self._open, *map(len, others), 0)
+        if others:
+            self._open = len(others[-1])
+        self._last = data[-1:] or self._last
 
 
 def _check_stored(backup: StoredBackup, policy: Policy, sse_key_arn: str) -> None:

@@ -12,7 +12,7 @@ from tests.servers.processes import ROOT
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import BundleDagBag
 
-DAG_IDS = ("nightly_backup", "restore_drill")
+DAG_IDS = ("nightly_backup", "restore_drill", "disaster_recovery")
 
 
 def test_no_import_errors(dagbag: BundleDagBag) -> None:
@@ -56,3 +56,18 @@ def test_template_fields_exist(dagbag: BundleDagBag, dag_id: str) -> None:
 def test_the_drill_ends_in_the_task_that_fails_it(dagbag: BundleDagBag) -> None:
     leaves = [task.task_id for task in dagbag.dags["restore_drill"].leaves]
     assert leaves == ["drill.record_evidence"]
+
+
+def test_a_recovery_ends_in_the_task_that_fails_it_and_is_never_tried_again(dagbag: BundleDagBag) -> None:
+    dag = dagbag.dags["disaster_recovery"]
+    assert [task.task_id for task in dag.leaves] == ["report"]
+    assert {task.retries for task in dag.tasks} == {0}
+
+
+def test_nothing_but_an_approval_leads_to_an_overwrite(dagbag: BundleDagBag) -> None:
+    dag = dagbag.dags["disaster_recovery"]
+    approve = dag.get_task("approve")
+    assert approve.defaults == ["Reject"]
+    assert approve.response_timeout.total_seconds() == 3600
+    assert approve.downstream_task_ids == {"safety_backup"}
+    assert dag.get_task("swap").upstream_task_ids >= {"compare", "plan"}

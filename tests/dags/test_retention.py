@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from include.backup_engine.store.catalog import Catalog
 from include.backup_engine.store.s3 import Vault
 from tests.dags.conftest import DATABASE, Plant, runner
 from tests.servers.localstack import Aws
+from tests.servers.processes import ROOT
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -30,8 +32,8 @@ def _retention(run: DagRun) -> dict[str, Any]:
 def test_nights_and_a_drill_make_the_oldest_backup_superfluous(
     plant: Plant, aws: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    document = yaml.safe_load((Path("include") / "policy.yaml").read_text())
-    document["vault"]["bucket"] = aws.seed(bucket="dags-retention").bucket
+    document = yaml.safe_load((ROOT / "include" / "policy.yaml").read_text())
+    document["vault"]["bucket"] = aws.seed(bucket=f"dags-{uuid.uuid4().hex[:12]}").bucket
     document["sources"] = {"kept": {"conn_id": "surgicase_mysql", "database": DATABASE}}
     document["retention"] = {"daily": 1, "weekly": 0, "monthly": 0, "yearly": 0, "minimum": 1}
     policy = tmp_path / "policy.yaml"

@@ -101,9 +101,14 @@ def stack(folder: Path, size_mb: int, *, policy: Mapping[str, Any] | None = None
         yield Stack(folder, source, scratch, aws, policy_file, environment, passwords)
 
 
-def create_account(server: MariaDB, file: str, name: str, password: str) -> None:
-    """Run the grants that the documentation tells an administrator to run, with another password."""
-    text = (ROOT / "include" / "sql" / file).read_text().replace("change-me", password)
+def create_account(server: MariaDB, file: str, name: str, password: str, *, database: str = SOURCE) -> None:
+    """Run the grants that the documentation tells an administrator to run, with another password and database."""
+    text = (
+        (ROOT / "include" / "sql" / file)
+        .read_text()
+        .replace("change-me", password)
+        .replace("`surgicase", f"`{database}")
+    )
     server.sql(f"DROP USER IF EXISTS '{name}'@'%'")
     statements = re.sub(r"^--.*$", "", text, flags=re.MULTILINE)
     for statement in statements.split(";"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import threading
 from collections.abc import Iterable, Iterator
@@ -13,7 +14,7 @@ from typing import Self
 
 from tests.faults.processes import descendants
 
-_EVERY_SECONDS = 0.05
+_EVERY_SECONDS = 0.15
 _PUBLIC = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"))
 _MARIADB_DATA = "ibdata1"  # a folder that holds this file is a database server's: rows belong there
 _GZIP, _ZSTD = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd"
@@ -23,22 +24,22 @@ class Watcher:
     """Looks for needles in files, and in arguments and environments of client programs, until the block ends.
 
     Files are those below ``folders``, new ones in the folders that everybody may write to, and every other one that
-    a watched process has open, deleted files too. A file of the watched processes that is compressed is a finding as
-    well, since it cannot be searched.
+    a watched process has open for writing, or has open and deleted. A compressed file is a finding as well, since it
+    cannot be searched.
 
+    :param watched: processes that are watched, with their descendants.
     :ivar needles: what must not be found, by the name to report; may be added to.
-    :ivar watched: processes whose descendants are watched; may be added to.
     :ivar findings: what was found where.
     :ivar programs: the client programs that were seen.
     """
 
     def __init__(self, needles: dict[str, bytes], folders: Iterable[Path], watched: Iterable[int]) -> None:
         self.needles = dict(needles)
-        self.watched = list(watched)
+        self._watched = list(watched)
         self.findings: set[str] = set()
         self.programs: set[str] = set()
-        self.rounds = 0
         self._folders = list(folders)
+        self._prefixes = tuple(f"{folder}/" for folder in self._folders)
         self._known = {entry for folder in _PUBLIC for entry in _entries(folder)}
         self._seen: dict[str, tuple[int, int, int]] = {}
         self._stop = threading.Event()
@@ -56,10 +57,9 @@ class Watcher:
 
     def _watch(self) -> None:
         while not self._stop.wait(_EVERY_SECONDS):
-            self.look()
+            self._look()
 
-    def look(self) -> None:
-        """One round."""
+    def _look(self) -> None:
         for pid in list(self._processes()):
             with suppress(OSError):  # it may end at any time
                 self._look_at_process(pid)
@@ -67,10 +67,9 @@ class Watcher:
         for path in _files([*self._folders, *new]):
             with suppress(OSError):
                 self._look_at_file(path, str(path))
-        self.rounds += 1
 
     def _processes(self) -> Iterator[int]:
-        for pid in self.watched:
+        for pid in self._watched:
             yield pid
             yield from descendants(pid)
 
@@ -84,13 +83,16 @@ class Watcher:
         for descriptor in (process / "fd").iterdir():
             with suppress(OSError):
                 target = str(descriptor.readlink())
-                # A file in memory (memfd_create) is on no disk, and what lies in our folders is looked at there.
-                elsewhere = target.endswith(" (deleted)") or not self._is_ours(target)
-                if elsewhere and stat.S_ISREG(descriptor.stat().st_mode) and not target.startswith("/memfd:"):
+                # A file in memory (memfd_create) is on no disk, and what can be seen in our folders is seen there.
+                if not stat.S_ISREG(descriptor.stat().st_mode) or target.startswith("/memfd:"):
+                    continue
+                flags = re.search(r"^flags:\s*(\d+)", (process / "fdinfo" / descriptor.name).read_text(), re.MULTILINE)
+                written = flags is not None and int(flags[1], 8) & os.O_ACCMODE != os.O_RDONLY
+                if target.endswith(" (deleted)") or (written and not self._is_ours(target)):
                     self._look_at_file(descriptor, target)
 
     def _is_ours(self, target: str) -> bool:
-        return any(Path(target).is_relative_to(folder) for folder in self._folders)
+        return target.startswith(self._prefixes)
 
     def _look_at_file(self, path: Path, name: str) -> None:
         about = path.stat()

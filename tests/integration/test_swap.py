@@ -67,7 +67,7 @@ class Site:
         return incoming, before
 
     def swap(self, incoming: str, before: str, target: str = LIVE) -> Swapped:
-        return swap(self.endpoint, target, incoming, before, self.census, Reporter(), Cancellation())
+        return swap(self.endpoint, target, incoming, before, self.census, Reporter(), Cancellation(), overwrite=True)
 
     def everything(self, database: str) -> Census:
         """Definitions, rows and fingerprints of a database."""
@@ -257,7 +257,7 @@ def test_a_process_killed_before_the_rename_is_undone_by_the_next_run(
 
         def then_die(connection: Any, database: str, item: Any) -> None:
             real(connection, database, item)
-            if item.name == "cases_check_room":
+            if database == LIVE:
                 raise KeyboardInterrupt
 
         patch.setattr(swapping, "drop_definition", then_die)
@@ -293,6 +293,17 @@ def test_a_failure_after_the_rename_says_what_is_where_and_the_next_run_goes_on(
     site.server.sql(f"DROP DATABASE `{before}`; DROP DATABASE `{second_before}`")
 
 
+def test_what_an_earlier_swap_has_put_aside_is_never_dropped(site: Site, moved_on: Census) -> None:
+    incoming, before = site.beside()
+    site.server.sql(f"CREATE DATABASE `{before}`; CREATE TABLE `{before}`.old (id INT)")
+    with pytest.raises(RestoreRefused, match="exists: this run has swapped before"):
+        site.swap(incoming, before)
+    tidy(site.endpoint, LIVE, Reporter())
+    assert site.server.sql(f"SHOW TABLES FROM `{before}`") == [("old",)]
+    assert site.differences(moved_on, LIVE) == []
+    site.server.sql(f"DROP DATABASE `{before}`")
+
+
 def test_a_target_that_others_depend_on_is_refused(site: Site, moved_on: Census) -> None:
     site.server.sql(
         "CREATE DATABASE neighbour; CREATE TABLE neighbour.c (id BIGINT UNSIGNED, KEY (id));"
@@ -302,6 +313,8 @@ def test_a_target_that_others_depend_on_is_refused(site: Site, moved_on: Census)
     site.server.sql("GRANT SELECT, REFERENCES ON neighbour.* TO recovery@'%'")
     expected = site.everything(LIVE)
     incoming, before = site.beside()
+    with pytest.raises(RestoreRefused, match="nobody approved"):
+        swap(site.endpoint, LIVE, incoming, before, site.census, Reporter(), Cancellation(), overwrite=False)
     with pytest.raises(RestoreRefused, match=r"table neighbour\.child has a foreign key into it"):
         site.swap(incoming, before)
     assert site.differences(expected, LIVE) == []

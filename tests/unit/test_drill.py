@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from include.backup_engine.break_glass import NOT_DUE, BreakGlass
 from include.backup_engine.compare import Comparison
 from include.backup_engine.drill import DrillResult, PickedBackup, drill_database, judge
 from include.backup_engine.errors import DrillFailed
@@ -66,8 +67,9 @@ def judged(
     compared_at: datetime | None = COMPARED_AT,
     scratch_is_gone: bool = True,
     started_at: datetime = STARTED_AT,
+    break_glass: BreakGlass | None = NOT_DUE,
 ) -> DrillResult:
-    return judge(picked(started_at), restoration, comparison, compared_at, scratch_is_gone, TARGETS)
+    return judge(picked(started_at), restoration, comparison, compared_at, scratch_is_gone, TARGETS, break_glass)
 
 
 def test_a_drill_that_passed() -> None:
@@ -95,6 +97,10 @@ def test_a_drill_that_passed() -> None:
          ["the newest backup was 27.0 h old, the target is 26.0 h"]),
         (judged(scratch_is_gone=False),
          ["the scratch database drill_surgicase_20260102_060405 is not shown to be gone"]),
+        (judged(break_glass=BreakGlass(due=True, matched=True)), []),
+        (judged(break_glass=BreakGlass(due=True, problem="cannot read the backup")),
+         ["the break-glass file cannot read the backup"]),
+        (judged(break_glass=None), ["it was not shown whether the break-glass file opens it"]),
     ],
 )  # fmt: skip
 def test_every_failure_is_named(result: DrillResult, failures: list[str]) -> None:
@@ -111,6 +117,12 @@ def test_everything_that_went_wrong_is_told_at_once() -> None:
     for failure in result.failures:
         assert failure in caught.value.cause
     assert "db_backup_20260102_030405" in caught.value.cause
+
+
+def test_only_a_match_counts_for_the_break_glass_file() -> None:
+    assert judged(break_glass=BreakGlass(due=True, matched=True)).break_glass == "matched"
+    for other in (NOT_DUE, None, BreakGlass(due=True, problem="finds another backup")):
+        assert judged(break_glass=other).break_glass is None
 
 
 def test_without_a_comparison_there_is_no_recovery_time() -> None:

@@ -5,6 +5,7 @@ What the commands do is shown on real servers: tests/integration/test_command_li
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -47,8 +48,8 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
 def test_help_names_every_command() -> None:
     command = [sys.executable, "-m", "include.backup_engine", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    for command in ("list", "show", "verify", "decrypt", "recover"):
-        assert f"\n    {command} " in done.stdout
+    for name in ("list", "show", "verify", "decrypt", "recover", "retention"):
+        assert re.search(rf"^    {name}\b", done.stdout, re.MULTILINE)
     assert done.stderr == ""
 
 

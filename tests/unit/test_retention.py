@@ -313,3 +313,35 @@ def test_locks_are_asked_about_only_where_something_would_go() -> None:
     assert asked == ["db_backup_20261122_030000", "db_backup_20261121_030000"]
     assert [decision.reason for decision in made.decisions[2:]] == ["under legal hold"] * 2
     assert made.of("delete") == []
+
+
+def test_the_same_second_is_not_newer() -> None:
+    drilled = backup(9 * DAY, drilled=True)
+    assert drilled.entry.name
+    name = replace(drilled.entry.name, compression="zstd")
+    twin = replace(drilled, entry=replace(drilled.entry, name=name, key=f"p/s/{name.object_name}"), drilled=False)
+    made = plan([backup(timedelta()), backup(DAY), drilled, twin])
+    assert made.of("delete") == []
+
+
+def test_only_what_is_named_like_a_backup_of_the_past_is_a_leftover() -> None:
+    old = backup(9 * DAY, state="incomplete")
+    nameless = replace(old, entry=replace(old.entry, name=None, key="p/s/notes.encrypted"))
+    future = backup(8 * DAY, state="incomplete", skew=DAY)
+    made = plan([*series(3), old, nameless, future])
+    assert [decision.key for decision in made.of("delete")][1:] == [old.entry.key]
+
+
+def test_a_week_belongs_to_one_year() -> None:
+    last_of_2024 = backup(NOW - datetime(2024, 12, 30, 3, tzinfo=UTC))  # ISO week 2025-W01
+    first_of_2024 = backup(NOW - datetime(2024, 1, 3, 3, tzinfo=UTC))  # ISO week 2024-W01
+    weekly = RetentionPolicy(daily=0, weekly=9, monthly=0, yearly=0, minimum=1)
+    made = plan([*series(2), last_of_2024, first_of_2024], weekly)
+    assert [decision.reason for decision in made.decisions[2:]] == ["weekly 2025-W01", "weekly 2024-W01"]
+
+
+def test_no_upload_is_aborted_while_everything_is_blocked() -> None:
+    old = [UnfinishedUpload("p/s/x", "id", NOW - 3 * DAY)]
+    for newest, aborted in ((series(3), 1), (series(3, verified=False), 0)):
+        made = decide("s", newest, old, RULES, GAP, NOW, lambda found: None)
+        assert len(made.uploads) == aborted

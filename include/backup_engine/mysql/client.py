@@ -104,7 +104,8 @@ def _option_file(endpoint: Endpoint, flavour: Flavour) -> int:
     return descriptor
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """For a child process, before its program starts: have the kernel kill it when the thread that made it ends."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -122,7 +123,7 @@ class ClientProcess:
                 pass_fds=(descriptor,),
                 env=_environment(),
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         finally:
             os.close(descriptor)

@@ -23,7 +23,7 @@ CodeKind = Literal["procedure", "function", "trigger", "view", "event"]
 _ORDER: tuple[CodeKind, ...] = ("function", "procedure", "trigger", "view", "event")  # views call functions
 _DEFINER = re.compile(rb"\A(CREATE [^`'\"]*?\bDEFINER=)" + QUOTED + rb"(?:@" + QUOTED + rb")?")
 _EVENT_STATUS = re.compile(r"(ON COMPLETION (?:NOT )?PRESERVE) (?:ENABLE|DISABLE(?: ON (?:SLAVE|REPLICA))?)\b")
-_TEXT = r"'(?:[^'\\\\]|\\\\.|'')*+'"
+_TEXT = r"'(?:[^'\\]|\\.|'')*+'"
 _MAY_NAME_DEFINERS = ("SUPER", "SET USER", "SET_USER_ID", "SET_ANY_DEFINER")
 
 

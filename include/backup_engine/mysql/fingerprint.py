@@ -27,25 +27,33 @@ _BYTES = {
 _PLAIN = {
     "tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "double",
     "date", "time", "datetime", "timestamp", "year",
-    "inet4", "inet6", "uuid",
 }  # fmt: skip
+_ADDRESSES = {"inet4", "inet6", "uuid"}
 
 
 def _canonical(column: str, data_type: str) -> str | None:
-    """SQL for a column's canonical text: unambiguous beside its neighbours, never ``~``. ``None``: unknown type."""
-    if data_type in _PLAIN:
-        return column
+    """SQL for a column's canonical text: unambiguous beside its neighbours, ``~`` for NULL.
+
+    ``None``: the type is unknown. The SQL is NULL where the server cannot make that text.
+    """
     if data_type in _TEXT:  # length first, so that no value can imitate a neighbour
-        return f"CONCAT(CHAR_LENGTH({column}), ':', CONVERT({column} USING utf8mb4))"
-    if data_type in _LONG_TEXT or data_type in _BYTES:  # hashed apart: CONCAT stops at max_allowed_packet
-        return f"SHA2({column}, 256)"
-    if data_type == "json":
-        return f"SHA2(CAST({column} AS CHAR), 256)"
-    if data_type == "float":  # printed as FLOAT it loses digits; as DOUBLE it shows all that it has
-        return f"{column} + 0e0"
-    if data_type == "bit":
-        return f"{column} + 0"
-    return None
+        text = f"CONCAT(CHAR_LENGTH({column}), ':', CONVERT({column} USING utf8mb4))"
+        return f"IF({column} IS NULL, '~', {text})"
+    if data_type in _PLAIN:
+        text = column
+    elif data_type in _ADDRESSES:  # as text: beside an address even '~' would be taken for one
+        text = f"CONCAT({column})"
+    elif data_type in _LONG_TEXT or data_type in _BYTES:  # hashed apart: CONCAT stops at max_allowed_packet
+        text = f"SHA2({column}, 256)"
+    elif data_type == "json":
+        text = f"SHA2(CAST({column} AS CHAR), 256)"
+    elif data_type == "float":  # printed as FLOAT it loses digits; as DOUBLE it shows all that it has
+        text = f"{column} + 0e0"
+    elif data_type == "bit":
+        text = f"{column} + 0"
+    else:
+        return None
+    return f"IFNULL({text}, '~')"
 
 
 def fingerprint_table(
@@ -59,18 +67,18 @@ def fingerprint_table(
     expressions: list[str] = []
     unknown: list[str] = []
     explicit_period = False
-    for name, data_type, extra in rows(
+    for name, data_type, generated_as in rows(
         connection,
-        "SELECT column_name, LOWER(data_type), UPPER(extra) FROM information_schema.columns"
+        "SELECT column_name, LOWER(data_type), UPPER(generation_expression) FROM information_schema.columns"
         " WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position",
         (database, table),
     ):
-        explicit_period |= "ROW START" in str(extra)
+        explicit_period |= generated_as == "ROW START"
         canonical = _canonical(quote(str(name)), str(data_type))
         if canonical is None:
             unknown.append(f"{name} {data_type}")
         else:
-            expressions.append(f"IFNULL({canonical}, '~')")
+            expressions.append(canonical)
     history = ""
     if versioned:
         history = " FOR SYSTEM_TIME ALL"
@@ -81,7 +89,9 @@ def fingerprint_table(
         counted = row(connection, f"SELECT COUNT(*) FROM {source}")  # noqa: S608 - identifiers are quoted
         note = f"no fingerprint for columns of type: {', '.join(unknown)}" if unknown else "no columns are visible"
         return int(counted[0]) if counted else 0, None, note
-    digest = f"SHA2(CONCAT_WS('|', {', '.join(expressions)}), 256)"
+    # CONCAT is NULL when it would be too long, or when a part is; CONCAT_WS would leave that part out.
+    joined = ", '|', ".join(expressions)
+    digest = f"SHA2(CONCAT({joined}), 256)"
     slices = ", ".join(
         f"COALESCE(SUM(CAST(CONV(SUBSTRING(h, {start}, 15), 16, 10) AS UNSIGNED)), 0)" for start in (1, 16)
     )

@@ -30,8 +30,12 @@ def check_health(connection: Connection[Any], database: str) -> Health:
     """
     views, findings = check_views(connection, database)
     foreign_keys = _foreign_keys(connection, database)
-    for (table, name), query in foreign_keys.items():
-        if orphans := scalar(connection, query):
+    listed = rows(connection, "SELECT table_name FROM information_schema.tables WHERE table_schema = %s", (database,))
+    tables = {str(name) for (name,) in listed}
+    for (table, name), (parent, query) in foreign_keys.items():
+        if parent not in tables:
+            findings.append(f"foreign key {name} of table {table} refers to the table {parent}, which is missing")
+        elif orphans := scalar(connection, query):
             findings.append(f"foreign key {name} of table {table} has {orphans} rows without a parent")
     return Health(views=views, foreign_keys=len(foreign_keys), findings=findings)
 
@@ -55,8 +59,11 @@ def check_views(connection: Connection[Any], database: str) -> tuple[int, list[s
     return len(views), findings
 
 
-def _foreign_keys(connection: Connection[Any], database: str) -> dict[tuple[str, str], str]:
-    """A query per foreign key that counts its orphans. A key with a NULL column refers to nothing (MATCH SIMPLE)."""
+def _foreign_keys(connection: Connection[Any], database: str) -> dict[tuple[str, str], tuple[str, str]]:
+    """Per table and foreign key: the parent table, and a query that counts orphans.
+
+    A key with a NULL column refers to nothing (MATCH SIMPLE).
+    """
     columns: dict[tuple[str, str], list[tuple[str, str, str]]] = defaultdict(list)
     for table, name, column, parent, parent_column in rows(
         connection,
@@ -66,13 +73,14 @@ def _foreign_keys(connection: Connection[Any], database: str) -> dict[tuple[str,
         (database, database),
     ):
         columns[str(table), str(name)].append((str(column), str(parent), str(parent_column)))
-    queries: dict[tuple[str, str], str] = {}
+    queries: dict[tuple[str, str], tuple[str, str]] = {}
     for key, parts in columns.items():
         child, parent = (f"{quote(database)}.{quote(name)}" for name in (key[0], parts[0][1]))
         matches = " AND ".join(f"p.{quote(there)} = c.{quote(here)}" for here, _, there in parts)
         given = " AND ".join(f"c.{quote(here)} IS NOT NULL" for here, _, _ in parts)
         queries[key] = (
+            parts[0][1],
             f"SELECT COUNT(*) FROM {child} c WHERE {given}"  # noqa: S608 - identifiers are quoted
-            f" AND NOT EXISTS (SELECT 1 FROM {parent} p WHERE {matches})"
+            f" AND NOT EXISTS (SELECT 1 FROM {parent} p WHERE {matches})",
         )
     return queries

@@ -23,6 +23,11 @@ from include.backup_engine.mysql.statements import Lexer, split_statements
 
 _VERSION_COMMENT = re.compile(rb"/\*M?!(\d{5,6})?|\*/")
 _DEFINER = re.compile(rb"\A([^`'\"]*?\bDEFINER\s*=\s*)" + QUOTED + rb"(?:@" + QUOTED + rb")?")
+_OPTIONS = re.compile(
+    rb"\b(?:ALGORITHM\s*=\s*\w+|DEFINER\s*=\s*(?:CURRENT_USER|QUOTED(?:@QUOTED)?)|SQL SECURITY \w+)".replace(
+        b"QUOTED", QUOTED
+    )
+)
 _EVENT_STATUS = re.compile(
     rb"(EVENT "
     + QUOTED
@@ -181,5 +186,6 @@ def _bare(statement: bytes) -> bytes:
 
 def _headline(statement: bytes) -> str:
     """The statement's verb and object, never its values."""
-    match = re.match(rb"(?:\s*[A-Z_]+)+(?: " + QUOTED + rb")?", _bare(statement[:400]))
+    head = b" ".join(_OPTIONS.sub(b"", _bare(statement[:1000]), count=3).split())
+    match = re.match(rb"(?:\s*[A-Z_]+)+(?: " + QUOTED + rb")?", head)
     return match[0].decode("utf-8", "replace")[:120] if match else "statement"

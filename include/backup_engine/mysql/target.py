@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 from pymysql.connections import Connection
 
-from include.backup_engine.errors import BackupError
+from include.backup_engine.errors import BackupError, SourceUnavailable
 from include.backup_engine.mysql.definitions import may_name_definers
 from include.backup_engine.mysql.privileges import Grants
-from include.backup_engine.mysql.server import database_exists, quote, row, rows, scalar, variable
+from include.backup_engine.mysql.server import (
+    Endpoint,
+    database_exists,
+    kill_connection,
+    quote,
+    row,
+    rows,
+    scalar,
+    variable,
+)
 from include.backup_engine.records import Record, ServerIdentity
 
 _NEEDED = (
     "CREATE", "DROP", "SELECT", "INSERT", "ALTER", "INDEX", "REFERENCES", "CREATE VIEW", "SHOW VIEW", "TRIGGER",
     "CREATE ROUTINE", "ALTER ROUTINE", "EXECUTE", "EVENT",
 )  # fmt: skip
+_SETTLE_SECONDS = 30.0
 _WORD = re.compile(r"[A-Za-z0-9_]{1,64}\Z")
 
 
@@ -134,6 +145,19 @@ def _of_other_accounts(connection: Connection[Any], target: str) -> list[str]:
         for kind, name, definer in found
         if str(definer) != account
     ]
+
+
+def wait_for_end(endpoint: Endpoint, connection: Connection[Any], number: int) -> None:
+    """Kill a connection and wait until it has ended: its last statement may still be waiting for a lock.
+
+    :raises SourceUnavailable: it goes on.
+    """
+    kill_connection(endpoint, number)
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while rows(connection, "SELECT 1 FROM information_schema.processlist WHERE id = %s", (number,)):
+        if time.monotonic() > deadline:
+            raise SourceUnavailable("The server does not end a connection.", "Look at SHOW PROCESSLIST.")
+        time.sleep(0.05)
 
 
 def outdated(source: ServerIdentity, target: ServerIdentity) -> bool:

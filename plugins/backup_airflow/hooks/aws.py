@@ -61,3 +61,17 @@ def vault_without_keys_of(conn_id: str, policy: VaultPolicy) -> Vault:
 def keyring_of(conn_id: str, policy: VaultPolicy) -> Keyring:
     """The keyring through a connection."""
     return KmsHook(aws_conn_id=_required(conn_id), region_name=policy.region, config=client_config()).keyring()
+
+
+def environment_of(conn_id: str, policy: VaultPolicy) -> dict[str, str]:
+    """What AWS's own tools need in their environment to act as this role: its credentials now, and its endpoints."""
+    hook = KmsHook(aws_conn_id=_required(conn_id), region_name=policy.region, config=client_config())
+    credentials = hook.get_credentials(region_name=policy.region)
+    variables = {
+        "AWS_ACCESS_KEY_ID": credentials.access_key,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
+        "AWS_SESSION_TOKEN": credentials.token,
+        "AWS_ENDPOINT_URL_S3": hook.conn_config.get_service_endpoint_url("s3"),
+        "AWS_ENDPOINT_URL_KMS": hook.conn_config.get_service_endpoint_url("kms"),
+    }
+    return {name: value for name, value in variables.items() if value}

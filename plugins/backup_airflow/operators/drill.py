@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from backup_airflow.hooks.aws import environment_of
 from backup_airflow.operators.base import BackupOperator, endpoint_of
+from include.backup_engine.break_glass import NOT_DUE, is_due, open_with_break_glass
 from include.backup_engine.compare import compare_with_snapshot
 from include.backup_engine.drill import PickedBackup, drill_database
 from include.backup_engine.errors import DrillFailed, UnsupportedFormat
+from include.backup_engine.keys import allowed_data_keys
 from include.backup_engine.mysql.server import Endpoint
 from include.backup_engine.restore import (
     create_database,
@@ -193,3 +196,32 @@ class ScratchIsGoneOperator(_DrillOperator):
             )
         self.reporter.line(f"{self.database} is gone")
         return True
+
+
+class BreakGlassOperator(_DrillOperator):
+    """In every second drill: open the backup with the break-glass file, too, and compare what both readers release.
+
+    Returns what came of it; a difference does not fail this task but the drill, whose last task records it first.
+
+    .. code-block:: python
+
+        BreakGlassOperator(task_id="break_glass", source="surgicase", picked=pick.output)
+
+    :param picked: what PickBackupOperator returned. (templated)
+    """
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Compare, if it is this drill's turn."""
+        if not is_due(self.reader_vault, self.source):
+            self.reporter.line("Every second drill uses the break-glass file, too: not this one")
+            return NOT_DUE.model_dump(mode="json")
+        self.reporter.line("Every second drill uses the break-glass file, too: this one does")
+        vault = self.policy.vault
+        return open_with_break_glass(
+            self.stored(),
+            self.source,
+            allowed_data_keys(vault, self.reader_keyring),
+            environment_of(vault.reader_conn_id, vault),
+            self.reporter,
+            self._cancellation,
+        ).model_dump(mode="json")

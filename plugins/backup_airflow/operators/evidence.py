@@ -9,6 +9,7 @@ from typing import Any
 from backup_airflow.operators.base import BackupOperator
 from backup_airflow.reporting import gauge
 from include.backup_engine import evidence
+from include.backup_engine.break_glass import BreakGlass
 from include.backup_engine.compare import Comparison
 from include.backup_engine.drill import PickedBackup, judge
 from include.backup_engine.errors import DrillFailed
@@ -61,24 +62,28 @@ class RecordDrillEvidenceOperator(BackupOperator):
 
         RecordDrillEvidenceOperator(
             task_id="record_evidence", source=…, picked=…, restoration=…, compared=…, scratch_is_gone=…,
-            trigger_rule="all_done",
+            break_glass=…, trigger_rule="all_done",
         )
 
     :param picked: what PickBackupOperator returned. (templated)
     :param restoration: what RestoreBackupOperator returned, if it did. (templated)
     :param compared: what CompareWithSnapshotOperator returned, if it did. (templated)
     :param scratch_is_gone: what ScratchIsGoneOperator returned, if it did. (templated)
+    :param break_glass: what BreakGlassOperator returned, if it did. (templated)
     """
 
-    template_fields: Sequence[str] = ("source", "picked", "restoration", "compared", "scratch_is_gone")
+    template_fields: Sequence[str] = ("source", "picked", "restoration", "compared", "scratch_is_gone", "break_glass")
     ui_color = "#f0e6d2"
 
-    def __init__(self, *, picked: Any, restoration: Any, compared: Any, scratch_is_gone: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, *, picked: Any, restoration: Any, compared: Any, scratch_is_gone: Any, break_glass: Any, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.picked = picked
         self.restoration = restoration
         self.compared = compared
         self.scratch_is_gone = scratch_is_gone
+        self.break_glass = break_glass
 
     def execute(self, context: Any) -> str:
         """Record, and fail if the drill has."""
@@ -96,6 +101,7 @@ class RecordDrillEvidenceOperator(BackupOperator):
             datetime.fromisoformat(compared["compared_at"]) if compared else None,
             bool(self.scratch_is_gone),
             self.policy.drill,
+            BreakGlass.model_validate(self.break_glass) if self.break_glass else None,
         )
         key, _ = evidence.append(
             self.reader_vault,
@@ -114,6 +120,7 @@ class RecordDrillEvidenceOperator(BackupOperator):
             compared=result.comparison.summary() if result.comparison else None,
             rto_seconds=result.rto_seconds,
             rpo_seconds=result.rpo_seconds,
+            break_glass=result.break_glass,
             evidence=key,
         )
         result.raise_if_failed()

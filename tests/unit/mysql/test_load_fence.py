@@ -339,3 +339,22 @@ def test_a_refusal_says_which_statement_and_no_data(error: Exception, code: int)
     assert caught.value.__context__ is None
     assert caught.value.__cause__ is None
     assert "900" not in repr(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("CREATE TABLE `t` (a int)", "CREATE TABLE `t`"),
+        ("CREATE DEFINER=`a`@`%` PROCEDURE `p`() SELECT 1", "CREATE PROCEDURE `p`"),
+        (f"/*!50003 CREATE*/ /*!50017 DEFINER=`a`@`%`*/ /*!50003 {TRIGGER} */", "CREATE TRIGGER `x`"),
+        (f"/*!50001 CREATE ALGORITHM=MERGE */\n/*!50013 DEFINER=`a`@`%` SQL SECURITY DEFINER */\n{VIEW}",
+         "CREATE VIEW `v`"),
+        ("/*!40000 ALTER TABLE `t` DISABLE KEYS */", "ALTER TABLE `t`"),
+        ("SET @a='900-12-3456'", "SET"),
+    ],
+)  # fmt: skip
+def test_the_refused_object_is_named(statement: str, named: str) -> None:
+    for definers in ("map", "keep"):
+        with pytest.raises(LoadFailed, match=r"refused statement 1 \(") as caught:
+            loader(Target(pymysql.err.OperationalError(1146, "x")), definers=definers).load([code(statement).encode()])
+        assert f"({named}) with error 1146" in caught.value.cause

@@ -1,0 +1,145 @@
+"""Bring a database back from a backup: by default only the plan, with `mode=restore` the database itself.
+
+validate the request → choose the backup → **plan** (reads the whole backup back, changes nothing) → restore beside the
+target → compare with the snapshot → swap → report. Where something would be overwritten, a person must approve it
+(Required Actions), and the target is backed up first. Until the swap the target is untouched; after it, what was
+there stays as `<target>_before_<time>` until someone drops it. Steps and examples: `docs/runbook.md`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.sdk import DAG, Param, TriggerRule, task
+from backup_airflow.operators.approval import ApproveOverwriteOperator
+from backup_airflow.operators.recovery import (
+    ChooseBackupOperator,
+    CompareBesideOperator,
+    ListBackupsOperator,
+    PlanRecoveryOperator,
+    RecoveryReportOperator,
+    RestoreBesideOperator,
+    SafetyBackupOperator,
+    SwapOperator,
+    ValidateRequestOperator,
+)
+from backup_airflow.retries import RETRY_BY_CAUSE
+
+from include.backup_engine.plan import Plan
+from include.backup_engine.policy import load_policy
+from include.backup_engine.recovery import Recovery, next_step
+
+policy = load_policy()
+APPROVAL = "{{ ti.xcom_pull('approve', key='approval') | tojson }}"
+
+PARAMS = {
+    "mode": Param(
+        "dry_run", enum=["list", "dry_run", "restore"], section="What", title="Mode",
+        values_display={"list": "List the backups", "dry_run": "Plan only: nothing is changed", "restore": "Restore"},
+        description="Begin with a plan; then trigger the same again with Restore.",
+    ),
+    "source": Param(
+        next(iter(policy.sources)), type="string", section="What", title="Source",
+        examples=list(policy.sources) + [f"{name}-safety" for name in policy.sources],
+        description="The database's name in the policy; with -safety, what earlier recoveries have overwritten.",
+    ),
+    "backup": Param(
+        "latest", type="string", minLength=1, section="What", title="Backup",
+        examples=["latest", "db_backup_20260102_030405", "2026-01-02T03:00:00+00:00"],
+        description="latest, a backup's name, or an ISO time: the newest backup at or before it.",
+    ),
+    "tables": Param(
+        [], type=["null", "array"], items={"type": "string"}, section="What", title="Tables",
+        description="Leave empty: all tables.",
+    ),
+    "target_conn_id": Param(
+        None, type=["null", "string"], section="Where to", title="Connection of the target server",
+        description="Empty: the source's. The account needs the grants of include/sql/recovery_account.sql.",
+    ),
+    "target_database": Param(
+        None, type=["null", "string"], maxLength=64, section="Where to", title="Target database",
+        description="Empty: the source's database with _restored behind it.",
+    ),
+    "overwrite": Param(
+        False, type="boolean", section="Overwriting", title="The target exists and shall be overwritten",
+        description="What it holds is backed up and kept under another name. Someone must approve it.",
+    ),
+    "confirm": Param(
+        None, type=["null", "string"], section="Overwriting", title="Type the target database's name",
+        description="Only when overwriting.",
+    ),
+    "reason": Param(
+        None, type=["null", "string"], section="Overwriting", title="Reason",
+        description="Goes into the evidence; required when overwriting. No patient data.",
+    ),
+}  # fmt: skip
+
+with DAG(
+    dag_id="disaster_recovery",
+    description="Plan a recovery; restore a backup beside its target, prove it, and swap it in",
+    doc_md=__doc__,
+    schedule=None,
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=48),
+    default_args={
+        "owner": "backup", "retries": 0, "retry_policy": RETRY_BY_CAUSE, "execution_timeout": timedelta(hours=20),
+    },
+    params=PARAMS,
+    tags=["backup", "recovery"],
+):  # fmt: skip
+
+    @task.branch
+    def by_mode(recovery: Any) -> str:
+        """List only, or go on to a plan."""
+        return "list_backups" if recovery["request"]["mode"] == "list" else "choose_backup"
+
+    @task.branch
+    def after_plan(recovery: Any, plan: Any) -> str:
+        """Stop here, ask for approval, or restore."""
+        return next_step(Recovery.model_validate(recovery), Plan.model_validate(plan))
+
+    validate = ValidateRequestOperator(task_id="validate_request", source="{{ params.source }}")
+    common: dict[str, Any] = {"source": "{{ params.source }}", "recovery": validate.output}
+    listed = ListBackupsOperator(task_id="list_backups", **common)
+    choose = ChooseBackupOperator(task_id="choose_backup", **common)
+    chosen = common | {"backup": choose.output}
+    plan = PlanRecoveryOperator(task_id="plan", **chosen)
+    approve = ApproveOverwriteOperator(
+        task_id="approve",
+        subject="Overwrite {{ ti.xcom_pull('validate_request')['database'] }}?",
+        body="```\n{{ ti.xcom_pull('plan')['text'] }}\n```",
+        response_timeout=timedelta(hours=1),
+    )
+    safety = SafetyBackupOperator(task_id="safety_backup", **common)
+    restore = RestoreBesideOperator(
+        task_id="restore_beside",
+        # Without an overwrite, approval and safety backup are skipped. A rejection is a failure and stops here.
+        trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
+        plan=plan.output,
+        approval=APPROVAL,
+        safety_backup=safety.output,
+        **chosen,
+    )
+    compare = CompareBesideOperator(task_id="compare", **chosen)
+    swap = SwapOperator(task_id="swap", plan=plan.output, comparison=compare.output, **chosen)
+    report = RecoveryReportOperator(
+        task_id="report",
+        trigger_rule=TriggerRule.ALL_DONE,
+        found={
+            "listed": listed.output,
+            "plan": plan.output,
+            "approval": APPROVAL,
+            "safety_backup": safety.output,
+            "restoration": restore.output,
+            "comparison": compare.output,
+            "swapped": swap.output,
+        },
+        **common,
+    )
+
+    by_mode(validate.output) >> [listed, choose]
+    after_plan(validate.output, plan.output) >> [approve, restore, report]
+    approve >> safety >> restore >> compare >> swap >> report

@@ -1,0 +1,376 @@
+"""The steps of a disaster recovery, each an operator. What they hand on is small: names, times, counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from backup_airflow.operators.approval import approval_of
+from backup_airflow.operators.base import BackupOperator, endpoint_of
+from include.backup_engine import evidence
+from include.backup_engine.backup import BackupJob, back_up, finished_already
+from include.backup_engine.beside import drop_incoming, tidy
+from include.backup_engine.compare import Comparison, compare_with_snapshot
+from include.backup_engine.crypto.sidecar import BackupFacts
+from include.backup_engine.errors import RecoveryFailed, RequestRefused, RestoreRefused, UnsupportedFormat
+from include.backup_engine.mysql.server import Endpoint
+from include.backup_engine.names import BackupName
+from include.backup_engine.plan import Plan, expected_duration, make_plan
+from include.backup_engine.preflight import link_to_previous
+from include.backup_engine.recovery import (
+    SAFETY_SUFFIX,
+    Recovery,
+    SafetyBackup,
+    judge,
+    require_approval,
+    sound_request,
+)
+from include.backup_engine.report import megabytes
+from include.backup_engine.restore import Restoration, create_database, restore
+from include.backup_engine.store.catalog import Catalog
+from include.backup_engine.stored import StoredBackup, open_stored
+from include.backup_engine.swap import Swapped, swap
+from include.backup_engine.verify import verify
+
+_LISTED = 200
+
+
+class ValidateRequestOperator(BackupOperator):
+    """Check what was asked for, before anything else happens. Returns the recovery that follows from it.
+
+    .. code-block:: python
+
+        ValidateRequestOperator(task_id="validate_request", source="{{ params.source }}")
+    """
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Check."""
+        dag_run = context["dag_run"]
+        # Airflow checks the parameters that the DAG has, and silently takes whatever else is in the configuration.
+        recovery = sound_request(
+            dict(context["params"]) | dict(dag_run.conf or {}),
+            self.policy,
+            run_at=dag_run.run_after,
+            requested_at=datetime.now(UTC),
+            requested_by=dag_run.triggering_user_name or "unknown",
+        )
+        request = recovery.request
+        self.reporter.line(
+            f"{request.mode} of {request.source}, requested by {recovery.requested_by}", backup=request.backup,
+            database=recovery.database, server=recovery.conn_id, overwrite=request.overwrite,
+            reason=request.reason or None,
+        )  # fmt: skip
+        return recovery.model_dump(mode="json")
+
+
+class RecoveryOperator(BackupOperator):
+    """Base of the steps that work on a request that was found sound.
+
+    :param recovery: what ValidateRequestOperator returned. (templated)
+    """
+
+    template_fields: Sequence[str] = ("source", "recovery")
+    ui_color = "#fbe3d6"
+
+    def __init__(self, *, recovery: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.recovery = recovery
+
+    @property
+    def asked(self) -> Recovery:
+        """The recovery."""
+        return Recovery.model_validate(self.recovery)
+
+    @property
+    def target(self) -> Endpoint:
+        """The target's server."""
+        return endpoint_of(self.asked.conn_id)
+
+    def open_backup(self, source: str, backup: str) -> StoredBackup:
+        """A backup, opened with the reading role."""
+        entry = Catalog(self.reader_vault).find(source, backup)
+        return open_stored(entry, source, self.policy, self.reader_vault, self.reader_keyring)
+
+
+class ListBackupsOperator(RecoveryOperator):
+    """List what there is to restore, newest first, into the log; also what is incomplete or unreadable, and why.
+
+    Returns how many of them are complete.
+
+    .. code-block:: python
+
+        ListBackupsOperator(task_id="list_backups", source="surgicase", recovery=validate.output)
+    """
+
+    def execute(self, context: Any) -> int:
+        """List."""
+        entries = Catalog(self.reader_vault).entries(self.asked.request.source)
+        for entry in entries[:_LISTED]:
+            facts = entry.sidecar.facts if entry.sidecar else None
+            self.reporter.line(
+                f"{entry.name or entry.key}: {entry.state}", taken_at=entry.taken_at,
+                size=megabytes(entry.size or 0), problem=entry.problem,
+                consistency=facts.consistency.verdict if facts else None,
+                rows=facts.census.rows if facts else None, key=entry.sidecar.kms_key_id if entry.sidecar else None,
+            )  # fmt: skip
+        complete = sum(entry.state == "complete" for entry in entries)
+        self.reporter.line(f"{complete} of {len(entries)} backups are complete", shown=min(len(entries), _LISTED))
+        return complete
+
+
+class ChooseBackupOperator(RecoveryOperator):
+    """Choose the backup that is meant. Returns its full name.
+
+    .. code-block:: python
+
+        ChooseBackupOperator(task_id="choose_backup", source="surgicase", recovery=validate.output)
+    """
+
+    def execute(self, context: Any) -> str:
+        """Choose."""
+        request = self.asked.request
+        entry = Catalog(self.reader_vault).find(request.source, request.backup)
+        if entry.name is None:
+            raise RequestRefused(f"{entry.key} has no name that can be chosen.", "Choose another backup.")
+        self.reporter.line(f"Chose {entry.name}", taken_at=entry.taken_at, size=megabytes(entry.size or 0))
+        return entry.name.object_name
+
+
+class _ChosenOperator(RecoveryOperator):
+    """Base of the steps that work on the chosen backup.
+
+    :param backup: what ChooseBackupOperator returned. (templated)
+    """
+
+    template_fields: Sequence[str] = ("source", "recovery", "backup")
+
+    def __init__(self, *, backup: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.backup = backup
+
+    @property
+    def stored(self) -> StoredBackup:
+        """The chosen backup."""
+        return self.open_backup(self.asked.request.source, self.backup)
+
+    def facts_of(self, stored: StoredBackup) -> BackupFacts:
+        """What a backup records about itself; without that, it is not restored here."""
+        if stored.facts is None:
+            raise UnsupportedFormat("The backup records nothing to compare with.", "Restore it by hand.")
+        return stored.facts
+
+
+class PlanRecoveryOperator(_ChosenOperator):
+    """Read the whole backup back, look at the target, and say what would be done. Changes nothing.
+
+    Returns the plan, and under ``text`` what people read.
+
+    .. code-block:: python
+
+        PlanRecoveryOperator(task_id="plan", source=…, recovery=…, backup=choose.output)
+    """
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Plan."""
+        asked, stored = self.asked, self.stored
+        drilled = asked.request.source.removesuffix(SAFETY_SUFFIX)
+        expected = expected_duration(self.reader_vault, drilled, stored.facts)
+        plan = make_plan(
+            stored, asked.place, self.target, self.policy, self.reader_keyring, self.reporter, expected
+        )  # fmt: skip
+        return plan.model_dump(mode="json") | {"text": "\n".join(plan.lines())}
+
+
+class SafetyBackupOperator(RecoveryOperator):
+    """Back up the target through the normal pipeline, as ``<source>-safety``, and read that backup back.
+
+    .. code-block:: python
+
+        SafetyBackupOperator(task_id="safety_backup", source="surgicase", recovery=validate.output)
+    """
+
+    ui_color = "#cfe8d5"
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Back up, verify, record."""
+        asked = self.asked
+        tidy(self.target, asked.database, self.reporter)
+        source, policy = asked.safety_source, asked.safety_policy(self.policy)
+        dag_run, task_instance = context["dag_run"], context["ti"]
+        job = BackupJob(
+            policy=policy,
+            source=source,
+            name=BackupName(asked.run_at, policy.source(source).compression),
+            chain=link_to_previous(source, self.reader_vault),
+            attempt=task_instance.try_number,
+            origin={"dag_id": dag_run.dag_id, "run_id": dag_run.run_id, "task_id": task_instance.task_id},
+        )
+        if not finished_already(job, self.writer_vault, self.reporter):
+            back_up(job, self.target, self.writer_keyring, self.writer_vault, self.reporter, self._cancellation)
+        entry = Catalog(self.reader_vault).find(source, job.name.object_name)
+        verification = verify(
+            self.open_backup(source, job.name.object_name), policy, self.reader_keyring, self.reporter
+        )  # fmt: skip
+        facts = evidence.backup_facts(entry, verification)
+        evidence.append(self.reader_vault, self.writer_vault, "backup", source, "passed", facts)
+        saved = SafetyBackup(source=source, backup=job.name.stem, verified=verification)
+        return saved.model_dump(mode="json")
+
+
+class RestoreBesideOperator(_ChosenOperator):
+    """Authenticate the whole backup, then load it into a database of its own beside the target.
+
+    .. code-block:: python
+
+        RestoreBesideOperator(task_id="restore_beside", …, plan=plan.output, approval="{{ … }}", safety=safety.output)
+
+    :param plan: what PlanRecoveryOperator returned. (templated)
+    :param approval: what ApproveOverwriteOperator has kept, as JSON. (templated)
+    :param safety_backup: what SafetyBackupOperator returned. (templated)
+    """
+
+    template_fields: Sequence[str] = ("source", "recovery", "backup", "plan", "approval", "safety_backup")
+
+    def __init__(self, *, plan: Any, approval: Any, safety_backup: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan = plan
+        self.approval = approval
+        self.safety_backup = safety_backup
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Restore."""
+        require_approval(
+            Plan.model_validate(self.plan),
+            approval_of(self.approval),
+            SafetyBackup.model_validate(self.safety_backup) if self.safety_backup else None,
+        )
+        asked, target, stored = self.asked, self.target, self.stored
+        tidy(target, asked.database, self.reporter)
+        try:
+            create_database(target, asked.incoming, stored)
+            restoration = restore(
+                stored, target, asked.incoming, self.policy, self.reader_keyring, self.reporter, self._cancellation
+            )
+        except BaseException:
+            drop_incoming(target, asked.incoming)
+            raise
+        return restoration.model_dump(mode="json")
+
+    def on_kill(self) -> None:
+        """End the load on the server, then drop what it has loaded."""
+        super().on_kill()
+        drop_incoming(self.target, self.asked.incoming)
+
+
+class CompareBesideOperator(_ChosenOperator):
+    """Compare the copy beside the target with what the source held when the backup was taken.
+
+    .. code-block:: python
+
+        CompareBesideOperator(task_id="compare", source=…, recovery=…, backup=choose.output)
+    """
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Compare."""
+        census = self.facts_of(self.stored).census
+        comparison = compare_with_snapshot(
+            census, self.target, self.asked.incoming, self.reporter, events_disabled=True
+        )  # fmt: skip
+        return comparison.model_dump(mode="json")
+
+
+class SwapOperator(_ChosenOperator):
+    """Put the proven copy in the place of the target; what the target held stays beside it.
+
+    .. code-block:: python
+
+        SwapOperator(task_id="swap", …, plan=plan.output, comparison=compare.output)
+
+    :param plan: what PlanRecoveryOperator returned. (templated)
+    :param comparison: what CompareBesideOperator returned. (templated)
+    """
+
+    template_fields: Sequence[str] = ("source", "recovery", "backup", "plan", "comparison")
+
+    def __init__(self, *, plan: Any, comparison: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan = plan
+        self.comparison = comparison
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Swap."""
+        asked, comparison = self.asked, Comparison.model_validate(self.comparison)
+        if not comparison.equal:
+            raise RestoreRefused(
+                f"{asked.incoming} is not what the source held: {comparison.summary()}.",
+                f"{asked.database} is untouched. Restore another backup, and report this one.",
+            )
+        swapped = swap(
+            self.target, asked.database, asked.incoming, asked.before, self.facts_of(self.stored).census,
+            self.reporter, self._cancellation, overwrite=Plan.model_validate(self.plan).overwrites,
+        )  # fmt: skip
+        return swapped.model_dump(mode="json")
+
+
+class RecoveryReportOperator(RecoveryOperator):
+    """Say and record what was asked for, approved, done and verified; then fail if it is not what was asked for.
+
+    Returns the key of the evidence record; a list leaves none.
+
+    .. code-block:: python
+
+        RecoveryReportOperator(task_id="report", trigger_rule="all_done", …)
+
+    :param found: what the steps before returned, by name; ``None`` for those that did not run. (templated)
+    """
+
+    template_fields: Sequence[str] = ("source", "recovery", "found")
+    ui_color = "#f0e6d2"
+
+    def __init__(self, *, found: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.found = found
+
+    def execute(self, context: Any) -> str | None:
+        """Record, and fail if the recovery has."""
+        if not self.recovery:
+            self._refused(context)
+        asked, found = self.asked, self.found
+        if asked.request.mode == "list":
+            if found["listed"] is None:
+                raise RecoveryFailed("The backups were not listed.", "Look at the task list_backups.")
+            return None
+        result = judge(
+            asked,
+            datetime.now(UTC),
+            plan=Plan.model_validate(found["plan"]) if found["plan"] else None,
+            approval=approval_of(found["approval"]),
+            safety_backup=SafetyBackup.model_validate(found["safety_backup"]) if found["safety_backup"] else None,
+            restoration=Restoration.model_validate(found["restoration"]) if found["restoration"] else None,
+            comparison=Comparison.model_validate(found["comparison"]) if found["comparison"] else None,
+            swapped=Swapped.model_validate(found["swapped"]) if found["swapped"] else None,
+        )
+        outcome = "failed" if result.failures else "passed"
+        key, _ = evidence.append(
+            self.reader_vault, self.writer_vault, "recovery", asked.request.source,
+            "failed" if result.failures else "passed", result.model_dump(mode="json"),
+        )  # fmt: skip
+        self.reporter.line(
+            f"{asked.request.mode} of {asked.request.source} {outcome}", requested_by=asked.requested_by,
+            approved_by=result.approval.responder if result.approval else None, reason=asked.request.reason or None,
+            database=asked.database, old_content=result.swapped.before if result.swapped else None,
+            safety_backup=result.safety_backup.backup if result.safety_backup else None,
+            compared=result.comparison.summary() if result.comparison else None, seconds=result.seconds, evidence=key,
+        )  # fmt: skip
+        if result.swapped and asked.request.mode == "restore" and not result.swapped.before:
+            self.reporter.line(f"The events of {asked.database} are disabled; enable those that shall run there")
+        result.raise_if_failed()
+        return key
+
+    def _refused(self, context: Any) -> None:
+        """The request was not sound: that, too, is recorded."""
+        dag_run = context["dag_run"]
+        facts = {"failures": ["the request was refused"], "requested_by": dag_run.triggering_user_name or "unknown"}
+        evidence.append(self.reader_vault, self.writer_vault, "recovery", self.source[:63], "failed", facts)
+        raise RecoveryFailed("The request was refused; nothing was done.", "The task validate_request says why.")

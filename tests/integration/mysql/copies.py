@@ -1,0 +1,64 @@
+"""Reading a database as a backup does, and making a copy of it as a restore does, without encryption and store."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+
+from include.backup_engine.cancel import Cancellation
+from include.backup_engine.compare import Comparison, compare_with_snapshot
+from include.backup_engine.compression import decompress
+from include.backup_engine.mysql.load import Loader, LoadFacts
+from include.backup_engine.mysql.server import Endpoint, quote, rows
+from include.backup_engine.names import Compression
+from include.backup_engine.policy import SourcePolicy
+from include.backup_engine.records import SourceFacts
+from include.backup_engine.report import Reporter
+from include.backup_engine.source import read_source
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A compressed dump, and everything that was learnt with it."""
+
+    chunks: list[bytes]
+    facts: SourceFacts
+    compression: Compression
+
+    @property
+    def sql(self) -> bytes:
+        return b"".join(decompress(self.chunks, self.compression))
+
+
+def source_policy(
+    database: str, *, compression: Compression = "gzip", exclude_tables: tuple[str, ...] = ()
+) -> SourcePolicy:
+    return SourcePolicy(
+        conn_id="source", database=database, compression=compression, exclude_tables=list(exclude_tables)
+    )
+
+
+def take(endpoint: Endpoint, policy: SourcePolicy) -> Taken:
+    """Read the whole source."""
+    with read_source(endpoint, policy, Reporter(), Cancellation()) as source:
+        chunks = list(source.compressed())
+        return Taken(chunks, source.facts(), policy.compression)
+
+
+def restore_into(endpoint: Endpoint, database: str, taken: Taken) -> LoadFacts:
+    """Load it into a new database."""
+    census = taken.facts.census
+    with closing(endpoint.connect()) as connection:
+        rows(connection, f"DROP DATABASE IF EXISTS {quote(database)}")
+        rows(
+            connection,
+            f"CREATE DATABASE {quote(database)} CHARACTER SET {census.charset} COLLATE {census.collation}",
+        )
+    with closing(endpoint.connect(database)) as connection:
+        others = [str(name) for (name,) in rows(connection, "SHOW DATABASES") if name != database]
+        loader = Loader(connection, database, source_database=taken.facts.database, other_schemas=others)
+        return loader.load(decompress(taken.chunks, taken.compression))
+
+
+def compare(taken: Taken, endpoint: Endpoint, database: str) -> Comparison:
+    return compare_with_snapshot(taken.facts.census, endpoint, database, Reporter(), events_disabled=True)

@@ -1,0 +1,160 @@
+"""A dump leaves out what its account may not see. That is noticed before it starts, and named with the GRANT."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+
+from include.backup_engine.cancel import Cancellation
+from include.backup_engine.crypto.data_key import Keyring
+from include.backup_engine.errors import BackupError, PreflightError
+from include.backup_engine.keys import with_sse_key_arn
+from include.backup_engine.mysql.client import ClientProcess, find_dump_program
+from include.backup_engine.mysql.dump import dump_arguments
+from include.backup_engine.mysql.server import Endpoint, rows
+from include.backup_engine.mysql.stream import StreamScanner
+from include.backup_engine.policy import Policy, VaultPolicy
+from include.backup_engine.preflight import preflight
+from include.backup_engine.report import Reporter
+from include.backup_engine.source import read_source
+from include.backup_engine.store.s3 import Vault
+from tests.integration.mysql.conftest import DEMO, NewAccount
+from tests.integration.mysql.copies import compare, restore_into, source_policy, take
+from tests.servers.localstack import Aws
+from tests.servers.localstack import Vault as Bucket
+
+Check = Callable[..., None]
+PROC = "SELECT ON mysql.proc"
+FUNCTION = f"EXECUTE ON FUNCTION {DEMO}.open_cases_of"  # a view calls it
+LOCK = "RELOAD ON *.*"
+ALL = {"SELECT", "SHOW VIEW", "TRIGGER", "EVENT"}
+
+
+def grants_without(privilege: str) -> list[str]:
+    return [f"{', '.join(sorted(ALL - {privilege}))} ON {DEMO}.*", PROC, FUNCTION, LOCK]
+
+
+CASES = [
+    (grants_without("TRIGGER"), f"TRIGGER ON `{DEMO}`.*"),
+    (grants_without("EVENT"), f"EVENT ON `{DEMO}`.*"),
+    (grants_without("SHOW VIEW"), f"SHOW VIEW ON `{DEMO}`.*"),
+    ([f"{', '.join(ALL)} ON {DEMO}.*", FUNCTION, LOCK], PROC),
+    ([f"ALL PRIVILEGES ON {DEMO}.*", LOCK], PROC),
+    ([f"{', '.join(ALL)} ON {DEMO}.*", "SELECT (name) ON mysql.proc", FUNCTION, LOCK], PROC),
+    ([f"SELECT ON {DEMO}.patients", LOCK], f"SELECT ON `{DEMO}`.*"),
+]
+
+
+@pytest.mark.parametrize(("grants", "missing"), CASES)
+def test_no_backup_is_begun_by_an_account_that_cannot_see_everything(
+    grants: list[str], missing: str, demo: str, new_account: NewAccount
+) -> None:
+    account = new_account(*grants)
+    with (
+        pytest.raises(PreflightError, match="may not see everything") as caught,
+        read_source(account, source_policy(demo), Reporter(), Cancellation()),
+    ):
+        raise AssertionError
+    assert missing in caught.value.cause
+    assert f"GRANT {missing} TO the account" in caught.value.remedy
+
+
+@pytest.fixture
+def check(aws: Aws, vault: Bucket) -> Check:
+    """The whole preflight of a source, as that account."""
+    keyring = Keyring(aws.kms)
+    policy = VaultPolicy(
+        bucket=vault.bucket, region=aws.region, data_key_id=vault.data_key_arn, sse_key_id=vault.sse_key_arn
+    )
+    store = Vault(aws.s3, with_sse_key_arn(policy, keyring))
+
+    def check(endpoint: Endpoint, database: str = DEMO) -> None:
+        whole = Policy(version=1, vault=policy, sources={"demo": source_policy(database)})
+        preflight("demo", whole, endpoint, store, keyring, keyring, Reporter())
+
+    return check
+
+
+def test_the_documented_grants_are_enough(demo: str, new_account: NewAccount, check: Check) -> None:
+    check(new_account(f"{', '.join(ALL)} ON {DEMO}.*", PROC, FUNCTION, LOCK, "BINLOG MONITOR ON *.*"))
+
+
+@pytest.mark.parametrize(("grants", "missing"), CASES)
+def test_preflight_names_the_grant_that_is_missing(
+    grants: list[str], missing: str, demo: str, new_account: NewAccount, check: Check
+) -> None:
+    with pytest.raises(PreflightError) as caught:
+        check(new_account(*grants))
+    assert f"The backup account lacks {missing}." in caught.value.cause
+    assert f"GRANT {missing} TO the account." in caught.value.remedy
+
+
+def test_preflight_names_everything_at_once(demo: str, new_account: NewAccount, check: Check) -> None:
+    with pytest.raises(PreflightError) as caught:
+        check(new_account(f"SELECT ON {DEMO}.*"))
+    for missing in (f"SHOW VIEW ON `{DEMO}`.*", f"TRIGGER ON `{DEMO}`.*", f"EVENT ON `{DEMO}`.*", PROC):
+        assert missing in caught.value.cause
+    assert "a_daily_board" in caught.value.cause
+
+
+def test_preflight_names_a_view_whose_function_may_not_be_called(
+    demo: str, new_account: NewAccount, check: Check
+) -> None:
+    with pytest.raises(PreflightError, match="view a_daily_board uses a function") as caught:
+        check(new_account(f"{', '.join(ALL)} ON {DEMO}.*", PROC, LOCK))
+    assert "GRANT EXECUTE ON FUNCTION" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("statements", "named"),
+    [
+        (
+            ["CREATE TABLE t (a int)", "CREATE VIEW broken AS SELECT a FROM t", "DROP TABLE t"],
+            "The view broken is broken",
+        ),
+        (["CREATE EVENT endless ON SCHEDULE EVERY 1 DAY DO BEGIN SELECT ';;'; END"], "The body of the event endless"),
+    ],
+)
+def test_preflight_names_what_the_dump_program_fails_at(
+    statements: list[str], named: str, source: Endpoint, database: str, check: Check
+) -> None:
+    with closing(source.connect(database)) as connection:
+        for statement in statements:
+            rows(connection, statement)
+    with pytest.raises(BackupError, match=named):
+        check(source, database)
+
+
+def test_the_dump_program_itself_says_nothing(demo: str, new_account: NewAccount) -> None:
+    """The reason for all this: exit code 0, the end marker, and no trigger."""
+    program = find_dump_program("mariadb")
+    arguments = dump_arguments(program, demo, binary_log=False, versioned_tables=False)
+    process = ClientProcess(program, new_account(*grants_without("TRIGGER")), arguments)
+    scanner = StreamScanner()
+    for _ in scanner.scan(iter(lambda: process.stdout.read(1 << 18), b"")):
+        pass
+    assert process.wait() == 0
+    assert not process.complained
+    assert scanner.contents.completed
+    assert (scanner.contents.triggers, scanner.contents.routines, scanner.contents.events) == (0, 8, 3)
+
+
+def test_excluded_tables_are_left_out_and_listed(demo: str, source: Endpoint, scratch: Endpoint) -> None:
+    excluded = ("insurers", "cases_archive", "patients", "tray`s 100% contents.v1")
+    taken = take(source, source_policy(demo, exclude_tables=excluded))
+    census = taken.facts.census
+    assert census.excluded_tables == sorted(excluded)
+    names = {table.name for table in census.tables if table.kind == "table"}
+    assert len(names) == 45 - 3
+    assert not names & set(excluded)
+    assert "patients_no_delete" not in {item.name for item in census.objects}  # a trigger of an excluded table
+    assert {section.name for section in taken.facts.stream.sections if section.kind == "table"} == names
+
+    restore_into(scratch, "mirror_copy", taken)
+    comparison = compare(taken, scratch, "mirror_copy")
+    missing = re.compile(r"foreign key \w.* of table .* refers to the table (insurers|patients), which is missing")
+    assert len(comparison.findings) == 8
+    assert all(missing.fullmatch(finding) for finding in comparison.findings)

@@ -1,0 +1,242 @@
+"""A fingerprint changes with every value, and with nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from pymysql.connections import Connection
+
+from include.backup_engine.mysql.fingerprint import VERSION, fingerprint_table
+from include.backup_engine.mysql.server import Endpoint, rows
+from tests.servers.mariadb import MariaDB
+
+# type -> values that differ as little as values of that type can, as SQL
+TYPES: dict[str, list[str]] = {
+    "tinyint": ["0", "1", "-1"],
+    "smallint": ["0", "-32768"],
+    "mediumint": ["0", "8388607"],
+    "int": ["0", "2147483647", "2147483646"],
+    "bigint": ["0", "9223372036854775807", "9223372036854775806"],
+    "bigint unsigned": ["18446744073709551615", "18446744073709551614"],
+    "tinyint(1)": ["0", "1"],
+    "decimal(20,10)": ["0", "0.0000000001", "-0.0000000001", "9999999999.9999999999"],
+    "double": ["0", "0.1", "0.1e0 + 0.2e0", "0.3", "1.7976931348623157e308", "5e-324", "-0.1", "1e22"],
+    "float": ["0", "16777215", "16777216", "0.1", "0.10000001"],
+    "bit(1)": ["b'0'", "b'1'"],
+    "bit(64)": ["b'0'", "0x8000000000000000", "0x8000000000000001"],
+    "year": ["0", "1901", "2155"],
+    "date": ["'0000-00-00'", "'1951-00-00'", "'1951-01-00'", "'9999-12-31'"],
+    "time": ["'00:00:00'", "'-838:59:59'", "'838:59:59'"],
+    "time(6)": ["'00:00:00'", "'00:00:00.000001'", "'-00:00:00.000001'"],
+    "datetime": ["'0000-00-00'", "'2026-01-02 03:04:05'"],
+    "datetime(6)": ["'2026-01-02 03:04:05'", "'2026-01-02 03:04:05.000001'"],
+    "timestamp": ["'0000-00-00'", "'2026-01-02 03:04:05'", "'2026-01-02 03:04:06'"],
+    "timestamp(6)": ["'2026-01-02 03:04:05'", "'2026-01-02 03:04:05.000001'"],
+    "char(10)": ["''", "'a'", "'A'", "'á'", "'~'", "'1:a'"],
+    "varchar(100)": ["''", "'a'", "'A'", "'á'", "'a '", "' a'", "'a\\\\0'", "'~'", "'NULL'", "'🩺'", "'1:a|1:b'"],
+    "varchar(100) character set latin1": ["''", "'é'", "'e'", "'ÿ'", "'?'"],
+    "varchar(100) character set ascii collate ascii_bin": ["''", "'a'", "'A'"],
+    "enum('', 'a', 'A ', 'b|c')": ["''", "'a'", "'b|c'"],
+    "set('a', 'b', 'c')": ["''", "'a'", "'a,b'", "'b'"],
+    "tinytext": ["''", "'a'", "'A'", "'a '"],
+    "text": ["''", "'a'", "'A'", "'a '", "'~'"],
+    "mediumtext": ["''", "'a'", "REPEAT('a', 70000)", "CONCAT(REPEAT('a', 69999), 'b')"],
+    "longtext": ["''", "'a'"],
+    "json": ["'{}'", "'[]'", "'{\\\"a\\\": 1}'", "'{\\\"a\\\":1}'", "'null'"],
+    "binary(4)": ["''", "'a'", "'a '", "'A'", "x'ffffffff'"],
+    "varbinary(4)": ["''", "'a'", "'a '", "x'00'", "x'0000'"],
+    "tinyblob": ["''", "x'00'"],
+    "blob": ["''", "x'00'", "x'0000'", "'a'", "'A'"],
+    "mediumblob": ["''", "x'00'"],
+    "longblob": ["''", "REPEAT(x'00', 70000)", "REPEAT(x'00', 70001)"],
+    "point": ["POINT(0, 0)", "POINT(0, 1)", "POINT(1, 0)"],
+    "polygon": [
+        "ST_GeomFromText('POLYGON((0 0, 1 0, 1 1, 0 0))')",
+        "ST_GeomFromText('POLYGON((0 0, 1 0, 1 2, 0 0))')",
+    ],
+    "geometry": ["POINT(0, 0)", "ST_GeomFromText('LINESTRING(0 0, 1 1)')"],
+    "inet4": ["'0.0.0.0'", "'10.0.0.1'"],
+    "inet6": ["'::'", "'::1'", "'::ffff:10.0.0.1'"],
+    "uuid": ["'00000000-0000-0000-0000-000000000000'", "'00000000-0000-0000-0000-000000000001'"],
+}
+
+
+@pytest.fixture
+def connection(source: Endpoint, database: str) -> Iterator[Connection[Any]]:
+    with closing(source.connect(database)) as connection:
+        yield connection
+
+
+def fingerprint(connection: Connection[Any], table: str = "t", **options: bool) -> str:
+    _, found, note = fingerprint_table(connection, "mirror_test", table, **options)
+    assert found is not None, note
+    return found
+
+
+def create(connection: Connection[Any], definition: str, *values: str) -> None:
+    rows(connection, "DROP TABLE IF EXISTS t")
+    rows(connection, f"CREATE TABLE t ({definition})")
+    for value in values:
+        rows(connection, f"INSERT INTO t VALUES ({value})")
+
+
+def test_every_type_of_the_demo_database_is_tested(mariadb_source: MariaDB, demo: str) -> None:
+    used = mariadb_source.sql("SELECT DISTINCT data_type FROM information_schema.columns WHERE table_schema = %s", demo)
+    tested = {name.partition("(")[0].partition(" ")[0] for name in TYPES} | {"longtext"}
+    assert {name for (name,) in used} <= tested
+
+
+@pytest.mark.parametrize("data_type", TYPES)
+def test_every_value_of_a_type_has_its_own_fingerprint(connection: Connection[Any], data_type: str) -> None:
+    create(connection, f"id int PRIMARY KEY, a {data_type} NULL", "1, NULL")
+    found = {"NULL": fingerprint(connection)}
+    for value in TYPES[data_type]:
+        rows(connection, f"UPDATE t SET a = {value}")
+        found[value] = fingerprint(connection)
+    assert len(set(found.values())) == len(TYPES[data_type]) + 1
+    rows(connection, "UPDATE t SET a = NULL")
+    assert fingerprint(connection) == found["NULL"]
+
+
+def test_one_value_in_any_column_of_a_wide_table_counts(connection: Connection[Any]) -> None:
+    columns = ", ".join(f"c{number} {data_type} NULL" for number, data_type in enumerate(TYPES))
+    values = ", ".join(values[0] for values in TYPES.values())
+    create(connection, f"id int PRIMARY KEY, {columns}", *(f"{number}, {values}" for number in range(3)))
+    found = {fingerprint(connection)}
+    for number, differing in enumerate(TYPES.values()):
+        rows(connection, f"UPDATE t SET c{number} = {differing[1]} WHERE id = 1")
+        found.add(fingerprint(connection))
+    assert len(found) == len(TYPES) + 1
+
+
+@pytest.mark.parametrize(
+    ("definition", "one", "other"),
+    [
+        ("a varchar(9), b varchar(9)", "'ab', 'c'", "'a', 'bc'"),
+        ("a varchar(9), b varchar(9)", "'a|1:b', ''", "'a', '1:b|'"),
+        ("a varchar(9), b varchar(9)", "NULL, ''", "'', NULL"),
+        ("a varchar(9), b varchar(9)", "'~', 'a'", "NULL, 'a'"),
+        ("a varchar(9), b varchar(9)", "'a', 'b'", "'b', 'a'"),
+        ("a text, b text", "'ab', 'c'", "'a', 'bc'"),
+        ("a text, b text", "NULL, ''", "'', NULL"),
+        ("a blob, b int", "'1', 23", "'12', 3"),
+        ("a int, b int", "1, 23", "12, 3"),
+        ("a int, b int", "NULL, 0", "0, NULL"),
+        ("a int, b time", "1, '23:00:00'", "12, '03:00:00'"),
+        ("a inet6, b inet6", "NULL, '::1'", "'::1', NULL"),
+        ("a uuid, b inet4", "NULL, NULL", "NULL, '0.0.0.0'"),
+        ("a enum('x','1:x'), b set('x','y')", "'x', 'y'", "'1:x', 'y'"),
+    ],
+)
+def test_values_do_not_run_into_each_other(connection: Connection[Any], definition: str, one: str, other: str) -> None:
+    create(connection, definition, one)
+    before = fingerprint(connection)
+    create(connection, definition, other)
+    assert fingerprint(connection) != before
+
+
+@pytest.mark.parametrize("key", ["", ", PRIMARY KEY (a)", ", KEY (b)"])
+def test_the_order_of_rows_does_not_matter(connection: Connection[Any], key: str) -> None:
+    values = [f"{number}, 'x{number % 7}'" for number in range(50)]
+    create(connection, f"a int, b varchar(9){key}", *values)
+    before = fingerprint(connection)
+    create(connection, f"a int, b varchar(9){key}", *reversed(values))
+    assert fingerprint(connection) == before
+    create(connection, "a int, b varchar(9)", *values[25:], *values[:25])
+    rows(connection, "ALTER TABLE t PARTITION BY HASH (a) PARTITIONS 4")
+    assert fingerprint(connection) == before
+
+
+def test_rows_that_are_there_several_times_are_counted(connection: Connection[Any]) -> None:
+    found = []
+    for values in ([], ["1"], ["1", "1"], ["1", "1", "1"], ["1", "1", "2"], ["1", "2", "2"], ["2", "2"]):
+        create(connection, "a int", *values)
+        count, sums, _ = fingerprint_table(connection, "mirror_test", "t")
+        assert count == len(values)
+        found.append(sums)
+    assert len(set(found)) == len(found)
+    assert found[0] == f"{VERSION}:0:0"
+
+
+def test_columns_that_select_star_does_not_show(connection: Connection[Any]) -> None:
+    create(connection, "a int, b int INVISIBLE DEFAULT 1", "7")
+    before = fingerprint(connection)
+    rows(connection, "UPDATE t SET b = 2")
+    assert fingerprint(connection) != before
+
+
+def test_names_that_must_be_quoted(connection: Connection[Any]) -> None:
+    rows(connection, 'CREATE TABLE `a``b %s "x"` (`tick``ed` int, `% d` varchar(9), `-- c` text, `größe` bit)')
+    rows(connection, "INSERT INTO `a``b %s \"x\"` VALUES (1, '', '', 1)")
+    before = fingerprint(connection, 'a`b %s "x"')
+    for column in ("`tick``ed` = 2", "`% d` = 'x'", "`-- c` = 'x'", "`größe` = 0"):
+        rows(connection, f'UPDATE `a``b %s "x"` SET {column}')
+        assert fingerprint(connection, 'a`b %s "x"') != before
+
+
+def test_the_session_s_time_zone_does_not_matter(connection: Connection[Any], source: Endpoint, database: str) -> None:
+    """Every connection is set to UTC."""
+    create(connection, "a timestamp", "'2026-07-01 12:00:00'")
+    rows(connection, "SET GLOBAL time_zone = '+05:30'")
+    try:
+        with closing(source.connect(database)) as other:
+            assert fingerprint(other) == fingerprint(connection)
+    finally:
+        rows(connection, "SET GLOBAL time_zone = SYSTEM")
+
+
+@pytest.mark.parametrize(
+    "period", ["", ", s timestamp(6) GENERATED ALWAYS AS ROW START INVISIBLE, "
+                   "e timestamp(6) GENERATED ALWAYS AS ROW END INVISIBLE, PERIOD FOR SYSTEM_TIME (s, e)"]
+)  # fmt: skip
+def test_history_counts(connection: Connection[Any], period: str) -> None:
+    rows(connection, f"CREATE TABLE t (a int PRIMARY KEY{period}) WITH SYSTEM VERSIONING")
+    rows(connection, "SET SESSION timestamp = 1000000000")
+    rows(connection, "INSERT INTO t VALUES (1), (2)")
+    first = fingerprint_table(connection, "mirror_test", "t", versioned=True)
+    rows(connection, "SET SESSION timestamp = 1000000001")
+    rows(connection, "UPDATE t SET a = 3 WHERE a = 2")
+    rows(connection, "SET SESSION timestamp = 1000000002")
+    rows(connection, "UPDATE t SET a = 2 WHERE a = 3")
+    second = fingerprint_table(connection, "mirror_test", "t", versioned=True)
+    assert (first[0], second[0]) == (2, 4)
+    rows(connection, "DELETE HISTORY FROM t")
+    third = fingerprint_table(connection, "mirror_test", "t", versioned=True)
+    # The same current rows, but the one that was changed is younger now:
+    assert third[0] == 2
+    assert len({first[1], second[1], third[1]}) == 3
+    assert fingerprint_table(connection, "mirror_test", "t")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("definition", "long"),
+    [
+        ("id int, a varchar(16000)", "2, REPEAT('x', 16000)"),
+        ("id int, a varchar(6000), b varchar(6000)", "2, REPEAT('x', 6000), REPEAT('y', 6000)"),
+    ],
+)
+def test_rows_that_the_server_cannot_hash_are_said_to_be_so(
+    connection: Connection[Any], source: Endpoint, database: str, definition: str, long: str
+) -> None:
+    create(connection, definition, long.replace("000", ""), long)
+    whole = fingerprint(connection)
+    [(before,)] = rows(connection, "SELECT @@GLOBAL.max_allowed_packet")
+    rows(connection, "SET GLOBAL max_allowed_packet = 8192")
+    try:
+        with closing(source.connect(database)) as other:
+            found = fingerprint_table(other, database, "t")
+    finally:
+        rows(connection, f"SET GLOBAL max_allowed_packet = {before}")
+    assert found == (2, None, "1 rows are too long to be hashed by the server (max_allowed_packet)")
+    assert fingerprint(connection) == whole
+
+
+def test_long_values_can_be_hashed(connection: Connection[Any]) -> None:
+    """Each is hashed apart, so only the row of their hashes has to fit."""
+    create(connection, "a longtext, b longblob", "REPEAT('x', 20000000), REPEAT(x'00', 20000000)")
+    before = fingerprint(connection)
+    rows(connection, "UPDATE t SET a = CONCAT(REPEAT('x', 19999999), 'y')")
+    assert fingerprint(connection) != before

@@ -1,0 +1,163 @@
+"""Out of one server and into another: everything arrives, and what does not is noticed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from include.backup_engine.compare import Comparison
+from include.backup_engine.compression import decompress
+from include.backup_engine.mysql.server import Endpoint, rows
+from include.backup_engine.mysql.statements import split_statements
+from include.backup_engine.names import Compression
+from tests.integration.mysql.copies import Taken, compare, restore_into, source_policy, take
+from tests.servers.mariadb import MariaDB
+
+COPY = "mirror_copy"
+
+
+@pytest.fixture(scope="module", params=["gzip", "zstd"])
+def taken(request: pytest.FixtureRequest, source: Endpoint, demo: str) -> Taken:
+    compression: Compression = request.param
+    return take(source, source_policy(demo, compression=compression))
+
+
+def test_the_copy_is_equal(taken: Taken, scratch: Endpoint) -> None:
+    loaded = restore_into(scratch, COPY, taken)
+    comparison = compare(taken, scratch, COPY)
+    assert comparison.equal, comparison.summary()
+    assert comparison.not_compared == []
+    counts = (comparison.tables, comparison.objects, comparison.views_run, comparison.foreign_keys_checked)
+    assert counts == (46, 25, 7, 46)
+    assert comparison.rows > 20_000
+    assert (loaded.definers_mapped, loaded.events_disabled) == (25, 3)
+
+
+def test_what_the_stream_showed_is_recorded(taken: Taken) -> None:
+    facts, sql = taken.facts, taken.sql
+    stream, census = facts.stream, facts.census
+    assert stream.sql_bytes == len(sql)
+    assert stream.compressed_bytes == sum(map(len, taken.chunks))
+    assert sorted(stream.views) == sorted(item.name for item in census.objects if item.kind == "view")
+    assert (stream.routines, stream.triggers, stream.events) == (8, 7, 3)
+    counted = {section.name: section.rows for section in stream.sections if section.kind == "table"}
+    assert counted.keys() == {table.name for table in census.tables if table.kind == "table"}
+    rows_of = {table.name: table.rows for table in census.tables}
+    assert {name for name, count in counted.items() if count is None} == {"case_status_audit", "users"}
+    assert all(count in (None, rows_of[name]) for name, count in counted.items())
+
+
+def test_the_table_index_leads_to_each_table(taken: Taken) -> None:
+    sql, compressed = taken.sql, b"".join(taken.chunks)
+    position = 0
+    for section in taken.facts.stream.sections:
+        assert section.sql_offset == position
+        position += section.sql_length
+        rest = b"".join(decompress([compressed[section.compressed_offset :]], taken.compression))
+        start = section.sql_offset - section.member_sql_offset
+        part = rest[start : start + section.sql_length]
+        assert part == sql[section.sql_offset : position]
+        if section.kind == "table":
+            name = section.name.replace("`", "``").encode()
+            assert part.startswith(b"-- Table structure for table `" + name + b"`\n")
+            assert any(b"CREATE TABLE `" + name + b"`" in statement for statement in split_statements([part]))
+    assert position == len(sql)
+
+
+HARD = [
+    "CREATE SEQUENCE s START WITH 7",
+    "CREATE TABLE t (id int DEFAULT nextval(s) PRIMARY KEY, a varchar(9), `b``c` blob COMMENT 'FROM other.t; -- x')",
+    "INSERT INTO t (id, a, `b``c`) VALUES (nextval(s), 'it''s', x'00ff27225c0a'), (nextval(s), NULL, '')",
+    "CREATE TABLE {name} (id int PRIMARY KEY) COMMENT='called like its schema; DEFINER=`root`@`%`'",
+    "CREATE VIEW v AS SELECT {name}.id AS id FROM {name}",
+    "CREATE TABLE kept (a int PRIMARY KEY, s timestamp(6) GENERATED ALWAYS AS ROW START INVISIBLE,"
+    " e timestamp(6) GENERATED ALWAYS AS ROW END INVISIBLE, PERIOD FOR SYSTEM_TIME (s, e)) WITH SYSTEM VERSIONING",
+    "INSERT INTO kept VALUES (1), (2)",
+    "UPDATE kept SET a = 3 WHERE a = 2",
+    "CREATE TRIGGER {name}.one BEFORE INSERT ON {name}.t FOR EACH ROW SET NEW.a = CONCAT(NEW.a, '1')",
+    "CREATE TRIGGER IF NOT EXISTS `{name}`.`two` BEFORE INSERT ON t FOR EACH ROW FOLLOWS one SET NEW.a = ''",
+    "CREATE PROCEDURE documented() COMMENT 'use\nDELIMITER ;\n-- Table structure for table `nope`\nhere'\nBEGIN\n"
+    "/* Made so:\nDELIMITER ;;\nCREATE ... ;;\nDELIMITER ;\n-- Dumping data for table `nope`\n*/\n"
+    "SELECT 'USE `other`; FROM {name}.t'; -- from {name}.t\nEND",
+    "CREATE EVENT e ON SCHEDULE EVERY 1 DAY ON COMPLETION PRESERVE ENABLE DO CREATE TABLE never (a int)",
+    "SET SESSION sql_mode = 'ANSI_QUOTES'",
+    'CREATE FUNCTION "ends in \\"("p" int) RETURNS int DETERMINISTIC RETURN "p"',
+    "SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES'",
+    "CREATE FUNCTION path() RETURNS varchar(20) DETERMINISTIC RETURN 'C:\\'",
+    "SET SESSION sql_mode = ''",
+    "ALTER DATABASE {name} CHARACTER SET latin1 COLLATE latin1_german1_ci",
+    "CREATE FUNCTION later() RETURNS varchar(20) DETERMINISTIC RETURN 'x'",
+]
+
+
+@pytest.fixture
+def hard(source: Endpoint, database: str) -> Taken:
+    """A database of what misleads: names, comments and bodies that look like something else."""
+    with closing(source.connect(database)) as connection:
+        for statement in HARD:
+            rows(connection, statement.format(name=database))
+    return take(source, source_policy(database))
+
+
+def test_what_looks_like_something_else_arrives(hard: Taken, source: Endpoint, scratch: Endpoint) -> None:
+    for endpoint, copy in ((scratch, COPY), (source, "mirror_beside")):  # also beside its source
+        loaded = restore_into(endpoint, copy, hard)
+        comparison = compare(hard, endpoint, copy)
+        assert comparison.equal, comparison.summary()
+        assert loaded.events_disabled == 1
+        with closing(endpoint.connect(copy)) as connection:
+            assert rows(connection, "SELECT COUNT(*) FROM kept FOR SYSTEM_TIME ALL")[0][0] == 3
+            # The restored sequence and trigger serve the restored table:
+            rows(connection, "INSERT INTO t (a) VALUES ('x')")
+            assert rows(connection, "SELECT a FROM t ORDER BY id DESC LIMIT 1")[0][0] == ""
+    with closing(source.connect(hard.facts.database)) as connection:
+        assert rows(connection, "SELECT COUNT(*) FROM t")[0][0] == 2
+        rows(connection, "DROP DATABASE mirror_beside")
+
+
+def test_a_copy_of_the_copy_is_the_same(hard: Taken, scratch: Endpoint) -> None:
+    restore_into(scratch, COPY, hard)
+    again = take(scratch, source_policy(COPY))
+    restore_into(scratch, "mirror_again", again)
+    assert compare(hard, scratch, "mirror_again").equal
+
+
+DAMAGE = {
+    "UPDATE cases SET priority = IF(priority = 5, 4, 5) WHERE id = 1":
+        "table cases has the right number of rows but another content",
+    "DELETE FROM alarm_events LIMIT 1": "table alarm_events has ",
+    "ALTER TABLE patients DROP INDEX ix_patient_name": "table patients has another definition",
+    "ALTER TABLE staff DROP CONSTRAINT ck_staff_rate": "table staff has another definition",
+    "DROP TABLE waiting_list_2031": "table waiting_list_2031 is missing",
+    "CREATE TABLE extra (a int)": "table extra was not in the source",
+    "DELETE HISTORY FROM case_status_audit": "table case_status_audit has ",
+    "ALTER SEQUENCE mrn_seq RESTART 1": "sequence mrn_seq would repeat values",
+    "DROP VIEW v_tricky_text": "view v_tricky_text is missing",
+    "ALTER VIEW v_urgent_cases AS SELECT id FROM cases": "view v_urgent_cases has another definition",
+    "DROP TRIGGER patients_no_delete": "trigger patients_no_delete is missing",
+    "DROP PROCEDURE close_case": "procedure close_case is missing",
+    "DROP FUNCTION age_on": "function age_on is missing",
+    "ALTER FUNCTION plate_of COMMENT 'another'": "function plate_of has another definition",
+    "DROP EVENT one_shot": "event one_shot is missing",
+    "ALTER EVENT purge_sessions ENABLE": "event purge_sessions is enabled in the copy",
+    "ALTER EVENT monthly_rollup ON SCHEDULE EVERY 2 DAY": "event monthly_rollup has another definition",
+    "SET foreign_key_checks = 0; DELETE FROM insurers WHERE id = 1": "foreign key fk_policy_insurer of table ",
+    "ALTER DATABASE mirror_copy CHARACTER SET latin1": "the schema's character set is latin1",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def damaged(source: Endpoint, demo: str, scratch: Endpoint, mariadb_scratch: MariaDB) -> Iterator[Comparison]:
+    """A copy to which all of that has been done."""
+    taken = take(source, source_policy(demo))
+    restore_into(scratch, COPY, taken)
+    for statement in DAMAGE:
+        mariadb_scratch.sql(statement, database=COPY)
+    yield compare(taken, scratch, COPY)
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_every_damage_is_noticed(damaged: Comparison, damage: str) -> None:
+    assert any(finding.startswith(DAMAGE[damage]) for finding in damaged.findings), damaged.findings

@@ -1,0 +1,225 @@
+"""One snapshot for dump and census, by each way that grants allow, while an application goes on writing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from include.backup_engine.errors import SnapshotUnproven, SourceBusy
+from include.backup_engine.mysql import snapshot as snapshot_module
+from include.backup_engine.mysql.census import add_fingerprints, take_census
+from include.backup_engine.mysql.client import find_dump_program
+from include.backup_engine.mysql.privileges import Grants
+from include.backup_engine.mysql.server import Endpoint, identify, kill_connection, row, rows, scalar
+from include.backup_engine.mysql.snapshot import Snapshot, open_snapshot
+from tests.demo.surgicase import connector, writer
+from tests.integration.mysql.conftest import DEMO, NewAccount
+from tests.integration.mysql.copies import compare, restore_into, source_policy, take
+from tests.servers.mariadb import MariaDB
+from tests.servers.processes import find_program, wait_until
+
+READ = (
+    f"SELECT, SHOW VIEW, TRIGGER, EVENT ON {DEMO}.*",
+    "SELECT ON mysql.proc",
+    f"EXECUTE ON FUNCTION {DEMO}.open_cases_of",
+)
+GRANTS = {
+    "global_read_lock": "RELOAD ON *.*",
+    "table_read_locks": f"LOCK TABLES ON {DEMO}.*",
+    "equal_coordinates": "USAGE ON *.*",
+}
+Changes = Callable[[int], Callable[[], int]]
+
+
+@contextmanager
+def writing(server: MariaDB) -> Iterator[list[int]]:
+    """A writer at work; the number of its transactions is known afterwards."""
+    stop, done = Event(), list[int]()
+    before = server.sql("SHOW MASTER STATUS")
+    with ThreadPoolExecutor(1) as pool:
+        at_work = pool.submit(writer, connector(str(server.endpoint.socket)), DEMO, stop)
+        try:
+            wait_until(lambda: server.sql("SHOW MASTER STATUS") != before, 30, "Nothing was written")
+            yield done
+        finally:
+            stop.set()
+            done.append(at_work.result())
+
+
+@contextmanager
+def opened(endpoint: Endpoint, database: str = DEMO) -> Iterator[Snapshot]:
+    with closing(endpoint.connect()) as connection:
+        server, grants = identify(connection), Grants.of(connection)
+    with open_snapshot(endpoint, server, grants, database) as snapshot:
+        yield snapshot
+
+
+@pytest.mark.parametrize("method", ["global_read_lock", "table_read_locks"])
+def test_dump_and_census_read_the_same_state_of_a_busy_source(
+    method: str, demo: str, new_account: NewAccount, mariadb_source: MariaDB, source: Endpoint, scratch: Endpoint
+) -> None:
+    account = new_account(*READ, GRANTS[method])
+    with writing(mariadb_source) as transactions:
+        taken = take(account, source_policy(demo))
+    consistency = taken.facts.consistency
+    assert (consistency.method, consistency.verdict) == (method, "exact")
+    assert 0 < consistency.lock_seconds < 2
+    assert consistency.coordinates.binlog_file
+    assert consistency.coordinates.gtid
+    assert consistency.non_transactional_tables == ["legacy_tariffs"]
+
+    restore_into(scratch, "mirror_copy", taken)
+    comparison = compare(taken, scratch, "mirror_copy")
+    assert comparison.equal, comparison.summary()
+    assert comparison.not_compared == []
+    # Had they read the source without a snapshot, they could not have agreed:
+    assert transactions[0] > 1
+    with closing(source.connect(demo)) as connection:
+        now = add_fingerprints(connection, demo, take_census(connection, "mariadb", demo))
+    assert now != taken.facts.census
+
+
+def test_a_quiet_source_needs_no_lock(demo: str, new_account: NewAccount, scratch: Endpoint) -> None:
+    taken = take(new_account(*READ), source_policy(demo))
+    consistency = taken.facts.consistency
+    assert (consistency.method, consistency.verdict, consistency.lock_seconds) == ("equal_coordinates", "exact", 0)
+    assert consistency.coordinates.binlog_position
+    restore_into(scratch, "mirror_copy", taken)
+    assert compare(taken, scratch, "mirror_copy").equal
+
+
+@pytest.fixture
+def change_before_dump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mariadb_source: MariaDB) -> Iterator[Changes]:
+    """Has something written between the opening of the snapshot and that of the dump, so many times."""
+    left = tmp_path / "left"
+    real = find_dump_program("mariadb").path
+    client = find_program("mariadb")
+    program = tmp_path / "mariadb-dump"
+    program.write_text(f"""#!/bin/sh
+left=$(cat {left})
+case "$*" in *--single-transaction*)
+    if [ "$left" -gt 0 ]; then
+        echo $((left - 1)) >{left}
+        {client} --no-defaults -uroot -S {mariadb_source.endpoint.socket} {DEMO} \
+            -e "INSERT INTO alarm_events VALUES (1, NOW(), 'x', 1, NULL)"
+    fi
+esac
+exec {real} "$@"
+""")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    find_dump_program.cache_clear()
+
+    def change(times: int) -> Callable[[], int]:
+        left.write_text(str(times))
+        return lambda: int(left.read_text())
+
+    yield change
+    find_dump_program.cache_clear()
+
+
+def test_without_locks_a_busy_source_is_never_taken_for_quiet(
+    demo: str, new_account: NewAccount, change_before_dump: Changes
+) -> None:
+    change_before_dump(100)
+    with pytest.raises(SnapshotUnproven, match="In 5 attempts the source never stood still") as caught:
+        take(new_account(*READ), source_policy(demo))
+    assert f"LOCK TABLES ON `{demo}`.*" in caught.value.remedy
+
+
+def test_the_opening_is_repeated_until_the_source_stands_still(
+    demo: str, new_account: NewAccount, change_before_dump: Changes
+) -> None:
+    left = change_before_dump(3)
+    assert take(new_account(*READ), source_policy(demo)).facts.consistency.method == "equal_coordinates"
+    assert left() == 0
+
+
+def test_under_a_lock_the_recorded_position_is_the_server_s(
+    demo: str, new_account: NewAccount, mariadb_source: MariaDB
+) -> None:
+    for method in ("global_read_lock", "table_read_locks"):
+        with opened(new_account(*READ, GRANTS[method])) as snapshot:
+            [(file, position, *_)] = mariadb_source.sql("SHOW MASTER STATUS")
+            found = snapshot.coordinates
+            assert (found.binlog_file, found.binlog_position) == (file, position)
+            assert [(found.gtid,)] == mariadb_source.sql("SELECT @@gtid_binlog_pos")
+
+
+@pytest.mark.parametrize("method", GRANTS)
+def test_what_comes_after_the_snapshot_is_not_in_it(
+    method: str, demo: str, new_account: NewAccount, mariadb_source: MariaDB
+) -> None:
+    count = "SELECT COUNT(*) FROM alarm_events"
+    with opened(new_account(*READ, GRANTS[method])) as snapshot:
+        assert snapshot.method == method
+        before = scalar(snapshot.connection, count)
+        snapshot.release_lock()
+        mariadb_source.sql("INSERT INTO alarm_events VALUES (1, NOW(), 'x', 1, NULL)", database=demo)
+        assert scalar(snapshot.connection, count) == before
+    assert mariadb_source.sql(count, database=demo) == [(before + 1,)]
+
+
+def test_writers_wait_while_the_lock_is_held_and_no_longer(
+    demo: str, source: Endpoint, new_account: NewAccount
+) -> None:
+    insert = "INSERT INTO alarm_events VALUES (1, NOW(), 'x', 1, NULL)"
+    for method in ("global_read_lock", "table_read_locks"):
+        with opened(new_account(*READ, GRANTS[method])) as snapshot, closing(source.connect(demo)) as other:
+            rows(other, "SET SESSION lock_wait_timeout = 1, innodb_lock_wait_timeout = 1")
+            with pytest.raises(SourceBusy):
+                rows(other, insert)
+            snapshot.release_lock()
+            assert snapshot.lock_seconds >= 1
+            rows(other, insert)
+
+
+def test_the_lock_falls_when_the_backup_fails(demo: str, source: Endpoint, mariadb_source: MariaDB) -> None:
+    with pytest.raises(ZeroDivisionError), opened(source):
+        raise ZeroDivisionError
+    mariadb_source.sql("INSERT INTO alarm_events VALUES (1, NOW(), 'x', 1, NULL)", database=demo)
+
+
+def test_a_second_backup_of_the_same_database_is_kept_out(
+    demo: str, database: str, source: Endpoint, new_account: NewAccount
+) -> None:
+    with opened(source) as first:
+        first.release_lock()
+        for endpoint in (source, new_account(*READ)):
+            with pytest.raises(SourceBusy, match=f"Another backup of {demo} is running") as caught, opened(endpoint):
+                raise AssertionError
+            assert f"connection {first.connection_id})" in caught.value.cause
+            assert f"KILL {first.connection_id}" in caught.value.remedy
+        with opened(source, database) as other:  # of another database, a backup may run
+            other.release_lock()
+    with opened(source) as second:
+        second.release_lock()
+
+
+def test_a_dead_backup_keeps_nobody_out(demo: str, source: Endpoint) -> None:
+    with opened(source) as dead:
+        dead.release_lock()
+        assert kill_connection(source, dead.connection_id)
+        with opened(source) as second:
+            second.release_lock()
+
+
+@pytest.mark.parametrize("method", ["global_read_lock", "table_read_locks"])
+def test_a_lock_that_is_not_to_be_had_is_given_up(
+    method: str, demo: str, source: Endpoint, new_account: NewAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot_module, "LOCK_WAIT_SECONDS", 1)
+    account = new_account(*READ, GRANTS[method])
+    with closing(source.connect(demo)) as other:
+        rows(other, "LOCK TABLES alarm_events WRITE")
+        with pytest.raises(SourceBusy, match="lock could not be had in time"), opened(account):
+            raise AssertionError
+        waiting = row(other, "SELECT COUNT(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for%lock'")
+        assert waiting is not None
+        assert waiting[0] == 0  # so nobody queues behind us
