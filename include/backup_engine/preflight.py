@@ -89,6 +89,8 @@ def _check_source(policy: SourcePolicy, endpoint: Endpoint, findings: Findings, 
         if not binary_log:
             findings.warnings.append("The source writes no binary log: no coordinates can be recorded")
         _check_objects(connection, policy.database, findings)
+        if policy.exclude_tables:
+            findings.attempt(lambda: _check_exclusions(connection, policy, findings))
         size = int(
             scalar(
                 connection,
@@ -128,6 +130,33 @@ def _check_objects(connection: Connection[Any], database: str, findings: Finding
             f"The body of the event {event} contains ';;', at which the dump program runs for ever.",
             "Change the body, for example to '; ;'.",
         )
+
+
+def _check_exclusions(connection: Connection[Any], policy: SourcePolicy, findings: Findings) -> None:
+    """Excluded tables that something which is backed up depends on: such a backup could not be restored."""
+    for table, constraint, parent in rows(
+        connection,
+        "SELECT table_name, constraint_name, referenced_table_name FROM information_schema.referential_constraints"
+        " WHERE constraint_schema = %s",
+        (policy.database,),
+    ):
+        findings.require(
+            parent not in policy.exclude_tables or table in policy.exclude_tables,
+            f"The table {parent} is excluded, and the foreign key {constraint} of {table} refers to it.",
+            f"Exclude {table} as well, or neither.",
+        )
+    for (view,) in rows(
+        connection,
+        "SELECT table_name FROM information_schema.views WHERE table_schema = %s",
+        (policy.database,),
+    ):
+        shown = row(connection, f"SHOW CREATE VIEW {quote(str(view))}")
+        for table in policy.exclude_tables:
+            findings.require(
+                not shown or quote(table) not in str(shown[1]),
+                f"The table {table} is excluded, and the view {view} uses it.",
+                "Back the table up as well, or drop the view: a view without its table cannot be restored.",
+            )
 
 
 def _check_view(connection: Connection[Any], view: str, findings: Findings) -> None:

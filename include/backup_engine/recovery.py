@@ -167,6 +167,7 @@ def _check_overwrite(recovery: Recovery) -> None:
 class Approval(Record):
     """Who answered the question whether the target may be overwritten, and what.
 
+    :param approved: a yes with a reason.
     :param responder: ``None`` when nobody answered in time.
     """
 
@@ -229,7 +230,7 @@ def require_approval(plan: Plan, approval: Approval | None, safety_backup: Safet
         raise RequestRefused(f"The plan has blockers: {'; '.join(plan.blockers)}.", "Remove them first.")
     if not plan.overwrites:
         return
-    if approval is None or not approval.approved or not approval.reason.strip():
+    if approval is None or not approval.approved:
         raise RequestRefused(
             f"Nobody has approved, giving a reason, that {plan.place.database} is overwritten.",
             "Start the recovery again, and have it approved under Required Actions.",

@@ -20,17 +20,15 @@ from include.backup_engine.errors import BackupError, RecoveryFailed, RestoreRef
 from include.backup_engine.mysql.census import take_census
 from include.backup_engine.mysql.definitions import (
     Definition,
-    accounts,
     create_definition,
     create_definitions,
     drop_definition,
-    may_name_definers,
     point_sequences,
     read_definitions,
     replace_definitions,
+    with_owners,
 )
 from include.backup_engine.mysql.health import check_views
-from include.backup_engine.mysql.privileges import Grants
 from include.backup_engine.mysql.server import (
     Endpoint,
     database_exists,
@@ -161,21 +159,10 @@ class _Exchange:
             if item.kind == "trigger" or (item.kind == "view" and item.name in self.tables_in)
         ]
         if self.overwrites:
-            self.code_in = self._with_definers()
-
-    def _with_definers(self) -> list[Definition]:
-        """The new code in the name of its owners, as far as these exist here and the account may."""
-        known = accounts(self._connection)
-        recorded = {(item.kind, item.name): item.definer for item in self._census.objects}
-        if not known or not may_name_definers(Grants.of(self._connection)):
-            return self.code_in
-        found: list[Definition] = []
-        for item in self.code_in:
-            definer = recorded.get((item.kind, item.name))
-            keep = definer is not None and definer in known
-            self.definers_kept += keep
-            found.append(item.owned_by(definer) if keep and definer else item)
-        return found
+            owners: dict[tuple[str, str], str] = {
+                (item.kind, item.name): item.definer for item in census.objects if item.definer
+            }
+            self.code_in, self.definers_kept = with_owners(connection, self.code_in, owners)
 
     def rename(self, cancellation: Cancellation) -> float:
         """Move all tables at once; returns how long that took, in seconds.

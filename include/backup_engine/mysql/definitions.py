@@ -7,7 +7,7 @@ With each goes what the server keeps beside its text: SQL mode, character set of
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from pymysql.connections import Connection
@@ -201,6 +201,19 @@ def accounts(connection: Connection[Any]) -> set[str] | None:
 def may_name_definers(grants: Grants) -> bool:
     """Whether the account may create objects that belong to others."""
     return any(grants.has(privilege) for privilege in _MAY_NAME_DEFINERS)
+
+
+def with_owners(
+    connection: Connection[Any], code: Iterable[Definition], owners: Mapping[tuple[str, str], str]
+) -> tuple[list[Definition], int]:
+    """Code in the name of its owners, as far as these exist here and the account may; and of how much that is true.
+
+    :param owners: kind and name -> ``user@host``.
+    """
+    known = (accounts(connection) or set()) if may_name_definers(Grants.of(connection)) else set()
+    found = [(item, owners.get((item.kind, item.name), "")) for item in code]
+    kept = sum(owner in known for _, owner in found)
+    return [item.owned_by(owner) if owner in known else item for item, owner in found], kept
 
 
 def _shown(connection: Connection[Any], what: str, database: str, name: str, column: int) -> Row:

@@ -38,14 +38,16 @@ class ApproveOverwriteOperator(ApprovalOperator):
         """Keep the answer, then go on or fail."""
         if "error" not in event:
             user = event.get("responded_by_user") or {}
+            reason = str((event["params_input"] or {}).get(self.REASON) or "").strip()
+            yes = event["chosen_options"] == [self.APPROVE]
             approval = Approval(
-                approved=event["chosen_options"] == [self.APPROVE],
+                approved=yes and bool(reason),
                 responder=user.get("name") or user.get("id"),
                 responded_at=event["responded_at"],
-                reason=str((event["params_input"] or {}).get(self.REASON) or "").strip(),
+                reason=reason,
             )
             context["ti"].xcom_push(key=self.KEY, value=approval.model_dump(mode="json"))
-            if approval.approved and not approval.reason:
+            if yes and not reason:
                 raise RequestRefused(
                     "The overwrite was approved without a reason, which counts as a rejection.",
                     "Start the recovery again, and give a reason when approving.",

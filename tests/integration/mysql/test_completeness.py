@@ -71,8 +71,9 @@ def check(aws: Aws, vault: Bucket) -> Check:
     )
     store = Vault(aws.s3, with_sse_key_arn(policy, keyring))
 
-    def check(endpoint: Endpoint, database: str = DEMO) -> None:
-        whole = Policy(version=1, vault=policy, sources={"demo": source_policy(database)})
+    def check(endpoint: Endpoint, database: str = DEMO, exclude_tables: tuple[str, ...] = ()) -> None:
+        sources = {"demo": source_policy(database, exclude_tables=exclude_tables)}
+        whole = Policy(version=1, vault=policy, sources=sources)
         preflight("demo", whole, endpoint, store, keyring, keyring, Reporter())
 
     return check
@@ -126,6 +127,14 @@ def test_preflight_names_what_the_dump_program_fails_at(
             rows(connection, statement)
     with pytest.raises(BackupError, match=named):
         check(source, database)
+
+
+def test_preflight_names_what_depends_on_an_excluded_table(demo: str, source: Endpoint, check: Check) -> None:
+    check(source, exclude_tables=("legacy_tariffs",))
+    with pytest.raises(PreflightError) as caught:
+        check(source, exclude_tables=("cases",))
+    assert "The table cases is excluded, and the foreign key" in caught.value.cause
+    assert "The table cases is excluded, and the view" in caught.value.cause
 
 
 def test_the_dump_program_itself_says_nothing(demo: str, new_account: NewAccount) -> None:
