@@ -16,7 +16,7 @@ from importlib.metadata import version
 
 from include.backup_engine.cancel import Cancellation
 from include.backup_engine.compression import Compressor
-from include.backup_engine.errors import PreflightError, SchemaChanged, SnapshotUnproven
+from include.backup_engine.errors import DumpFailed, PreflightError, SchemaChanged, SnapshotUnproven
 from include.backup_engine.mysql.census import (
     add_fingerprints,
     has_versioned_tables,
@@ -81,8 +81,10 @@ class SourceReader:
                         census.result()  # if it failed, so has the backup, and there is no need to go on
                     yield block
                 self._census = self._checked(census)
-            except BaseException:
+            except BaseException as error:
                 self._stop_census(census)
+                if isinstance(error, DumpFailed):
+                    self._cancellation.check()  # a stop kills the dump, too
                 raise
             yield self._compressor.finish()
 

@@ -84,10 +84,11 @@ def stack(folder: Path, size_mb: int, *, policy: Mapping[str, Any] | None = None
             complete.touch()
         aws = parts.enter_context(LocalStack(folder / "localstack")).aws
         aws.seed()
-        passwords = [secrets.token_urlsafe(18), secrets.token_urlsafe(18)]
+        passwords = [secrets.token_urlsafe(18) for _ in range(3)]
         create_account(source, "backup_account.sql", "backup", passwords[0])
         source.sql(f"GRANT EXECUTE ON FUNCTION {SOURCE}.open_cases_of TO 'backup'@'%'")  # a view calls it
         create_account(scratch, "drill_account.sql", "drill", passwords[1])
+        create_account(scratch, "recovery_account.sql", "recovery", passwords[2])
         scratch.sql("SET GLOBAL log_bin_trust_function_creators = 1")
         policy_file = folder / "policy.yaml"
         policy_file.write_text(yaml.safe_dump(demo_policy() | dict(policy or {}), sort_keys=False))
@@ -95,6 +96,7 @@ def stack(folder: Path, size_mb: int, *, policy: Mapping[str, Any] | None = None
             "BACKUP_POLICY": str(policy_file),
             "AIRFLOW_CONN_SURGICASE_MYSQL": _connection(source, "backup", passwords[0]),
             "AIRFLOW_CONN_SCRATCH_MYSQL": _connection(scratch, "drill", passwords[1]),
+            "AIRFLOW_CONN_STANDBY_MYSQL": _connection(scratch, "recovery", passwords[2]),
             "AIRFLOW_CONN_AWS_BACKUP_WRITER": aws.airflow_connection(),
             "AIRFLOW_CONN_AWS_BACKUP_READER": aws.airflow_connection(),
         }

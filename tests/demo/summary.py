@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from include.backup_engine import evidence
 from include.backup_engine.evidence import EvidenceRecord
+from include.backup_engine.plan import Plan
 from include.backup_engine.report import megabytes, rate
 from include.backup_engine.store.s3 import Vault
 
 
-def summarise(vault: Vault) -> tuple[list[str], list[str]]:
-    """The lines to print, and what is not proven."""
+def summarise(vault: Vault, kinds: Sequence[str] = ("backup", "drill", "recovery")) -> tuple[list[str], list[str]]:
+    """The lines to print about the last record of each kind, and what is not proven."""
     numbered = evidence.check_chain(vault)
-    last: dict[str, EvidenceRecord] = {record.kind: record for _, _, record in evidence.records(vault)}
+    last: dict[str, EvidenceRecord] = {
+        record.kind: record for _, _, record in evidence.records(vault) if record.kind in kinds
+    }
     lines: list[str] = []
-    unproven: list[str] = [kind for kind in ("backup", "drill") if kind not in last]
+    unproven: list[str] = [kind for kind in kinds if kind not in last]
     unproven += [f"{kind} {record.outcome}" for kind, record in last.items() if record.outcome != "passed"]
     if backup := last.get("backup"):
         lines += _backup(backup.facts, vault.policy.sse_key_id, unproven)
     if drill := last.get("drill"):
         lines += _drill(drill.facts, unproven)
+    if recovery := last.get("recovery"):
+        lines += _recovery(recovery.facts, unproven)
     lines.append(f"Evidence   {numbered} records, chain unbroken")
     return lines, unproven
 
@@ -69,4 +75,14 @@ def _drill(facts: dict[str, Any], unproven: list[str]) -> list[str]:
         f"  RPO      {facts['rpo_seconds']:.1f} s (target {facts['rpo_target_seconds']:.0f} s)",
         f"  scratch  database {'is gone' if facts['scratch_is_gone'] else 'IS STILL THERE'}",
         f"  memory   {megabytes(restoration['peak_memory_bytes'])} at most",
+    ]
+
+
+def _recovery(facts: dict[str, Any], unproven: list[str]) -> list[str]:
+    unproven += facts["failures"]
+    if not facts.get("plan"):
+        return ["Recovery   did not get to a plan"]
+    return [
+        "Recovery   a plan, nothing was changed:",
+        *(f"  {line}" for line in Plan.model_validate(facts["plan"]).lines()),
     ]

@@ -136,8 +136,9 @@ class Scene:
         administrator = connector(str(self.server.endpoint.socket))()
         with administrator, administrator.cursor() as cursor:
             lock = f"LOCK TABLES {self.database}.visits WRITE"
-            self.source_gate.before = (b"SHA2(CONCAT_WS(", lambda: cursor.execute(lock))  # the first fingerprint
+            self.source_gate.before = (b"SELECT COUNT(*), ", lambda: cursor.execute(lock))  # the first fingerprint
             yield
+            assert self.source_gate.before is None
 
     def stop(self) -> None:
         """Ask the backup to stop."""
@@ -193,6 +194,7 @@ def failure_of(backup: Future[bytes]) -> BackupError:
     error = backup.exception(timeout=120)
     assert isinstance(error, BackupError), error
     assert error.cause.endswith(".") and error.remedy.endswith(".")
-    assert error.__cause__ is None and (error.__context__ is None or error.__suppress_context__)
+    behind = None if error.__suppress_context__ else error.__context__
+    assert error.__cause__ is None and isinstance(behind, BackupError | None)
     assert _PASSWORD not in str(error)
     return error

@@ -57,7 +57,7 @@ class Watched:
 def watched(demo_stack: Stack, airflow: Airflow) -> Iterator[Watched]:
     """A good night and drill, a drill whose load is refused, a backup whose dump breaks off."""
     aws_secret = secrets.token_urlsafe(30)
-    backup_password, drill_password = demo_stack.passwords
+    backup_password, drill_password, _ = demo_stack.passwords
     needles = {
         "row data": CANARY.encode(),
         "a dump": b"-- Dumping data for table",

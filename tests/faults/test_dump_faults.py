@@ -24,6 +24,7 @@ from tests.faults.processes import programs
 from tests.faults.scene import DUMP_PROGRAM, SOURCE, Scene, failure_of
 
 on_a_server_of_its_own = pytest.mark.parametrize("scene", ["fragile_server"], indirect=True)
+_COUNTS_VISITS = "SELECT COUNT(*)%`visits`%"
 _PAGE = 16 * 1024  # of InnoDB
 
 
@@ -60,7 +61,7 @@ def test_the_connection_of_the_dump_is_killed(scene: Scene) -> None:
 def test_a_failing_census_stops_the_dump_early(scene: Scene) -> None:
     with scene.visits_locked_for_the_census():  # so the dump cannot come to its end
         with scene.backup_in_the_middle() as backup:
-            scene.sql(f"KILL {scene.connection('SELECT COUNT(*)%`visits`%')}")
+            scene.sql(f"KILL {scene.connection(_COUNTS_VISITS)}")
         error = failure_of(backup)
     assert type(error) is SourceUnavailable and "`visits`" in error.cause
     scene.assert_no_trace()
@@ -68,6 +69,7 @@ def test_a_failing_census_stops_the_dump_early(scene: Scene) -> None:
 
 def test_a_stop_does_not_wait_for_a_query(scene: Scene) -> None:
     with scene.visits_locked_for_the_census(), scene.backup_in_the_middle() as backup:
+        assert scene.connection(_COUNTS_VISITS)
         asked = time.monotonic()
         scene.stop()
         error = failure_of(backup)
