@@ -38,8 +38,16 @@ class TaskReporter(Reporter):
         self._log.info("::endgroup::")
 
 
+# Names that mean something else to Airflow's supervisor, which ends the task without a word when it gets one.
+_RESERVED = {"target", "level", "msg", "event", "logger", "timestamp"}
+
+
 def _shown(fields: dict[str, object]) -> dict[str, str | int | float]:
-    return {k: v if isinstance(v, int | float) else str(v) for k, v in fields.items() if v is not None}
+    return {
+        f"{name}_" if name in _RESERVED else name: value if isinstance(value, int | float) else str(value)
+        for name, value in fields.items()
+        if value is not None
+    }
 
 
 def gauge(name: str, value: float, source: str) -> None:
