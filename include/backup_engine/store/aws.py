@@ -55,13 +55,14 @@ _KMS_REMEDY = "Enable the SSE key, or correct vault.sse_key_id in the policy; a 
 def client_config() -> Config:
     """The settings that every S3 and KMS client of ours has.
 
-    Ten seconds to connect, a minute without a byte, five tries with growing pauses in all (botocore's
-    "standard" mode, which also retries throttling), and checksums on everything that supports them.
+    Ten seconds to connect, a minute without a byte, eight tries with growing pauses in all (botocore's "standard"
+    mode, which also retries throttling): a few seconds, so that a hiccup does not end a long backup. Checksums on
+    everything that supports them.
     """
     return Config(
         connect_timeout=10,
         read_timeout=60,
-        retries={"mode": "standard", "total_max_attempts": 5},
+        retries={"mode": "standard", "total_max_attempts": 8},
         request_checksum_calculation="when_supported",
         response_checksum_validation="when_supported",
     )

@@ -112,4 +112,4 @@ def test_other_errors_pass_unchanged() -> None:
 def test_clients_do_not_wait_for_ever() -> None:
     config: Any = client_config()
     assert (config.connect_timeout, config.read_timeout) == (10, 60)
-    assert config.retries == {"mode": "standard", "total_max_attempts": 5}
+    assert config.retries == {"mode": "standard", "total_max_attempts": 8}
