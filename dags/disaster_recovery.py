@@ -140,6 +140,7 @@ with DAG(
         **common,
     )
 
-    by_mode(validate.output) >> [listed, choose]
+    # `restore` is named here, too, so that a list skips it: its trigger rule alone would let it run.
+    by_mode(validate.output) >> [listed, choose, restore]
     after_plan(validate.output, plan.output) >> [approve, restore, report]
     approve >> safety >> restore >> compare >> swap >> report

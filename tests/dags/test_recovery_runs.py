@@ -140,7 +140,7 @@ def test_list_lists_and_leaves_no_evidence(ward: Ward) -> None:
     run = ward.run(mode="list")
     assert run.state == "success", _states(run)
     assert _states(run)["list_backups"] == _states(run)["report"] == "success"
-    assert _states(run)["choose_backup"] == _states(run)["swap"] == "skipped"
+    assert _states(run)["choose_backup"] == _states(run)["restore_beside"] == _states(run)["swap"] == "skipped"
     assert list(evidence.records(ward.vault)) == []
 
 
