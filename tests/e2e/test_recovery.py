@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import time
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import closing
@@ -60,6 +61,9 @@ class Site:
 
     def answer(self, run_id: str, option: str, reason: str) -> None:
         self.wait_for_question(run_id)
+        # Airflow fails a task that is answered before its scheduler has heard from the executor that it is parked,
+        # and no API tells when it has. No person is that quick.
+        time.sleep(3)
         path = f"/dags/{DAG}/dagRuns/{urllib.parse.quote(run_id, safe='')}/taskInstances/approve/-1/hitlDetails"
         question = self.airflow.api("GET", path)
         assert "Plan: nothing speaks against it" in question["body"]

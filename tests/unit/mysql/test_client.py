@@ -6,6 +6,7 @@ The program is a script that says what it sees; what its option file means is sa
 from __future__ import annotations
 
 import json
+import shlex
 import stat
 import subprocess
 import sys
@@ -32,8 +33,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
     def start(
         script: str, endpoint: Endpoint | None = None, *arguments: str, flavour: Flavour = "mariadb"
     ) -> ClientProcess:
-        path = tmp_path / "dump"
-        path.write_text(f"#!{sys.executable}\nimport json, os, sys, time\n{script}\n")
+        path, code = tmp_path / "dump", tmp_path / "dump.py"
+        code.write_text(f"import json, os, sys, time\n{script}\n")
+        # Not the interpreter in the first line: its path may hold a space, or be too long for one.
+        path.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(code))} "$@"\n')
         path.chmod(0o755)
         program = DumpProgram(str(path), flavour, "1", frozenset())
         started.append(ClientProcess(program, endpoint or Endpoint(user="u", password=PASSWORD), list(arguments)))
