@@ -6,7 +6,6 @@ The program is a script that says what it sees; what its option file means is sa
 from __future__ import annotations
 
 import json
-import shlex
 import stat
 import subprocess
 import sys
@@ -33,10 +32,11 @@ def start(tmp_path: Path) -> Iterator[Start]:
     def start(
         script: str, endpoint: Endpoint | None = None, *arguments: str, flavour: Flavour = "mariadb"
     ) -> ClientProcess:
-        path, code = tmp_path / "dump", tmp_path / "dump.py"
-        code.write_text(f"import json, os, sys, time\n{script}\n")
-        # Not the interpreter in the first line: its path may hold a space, or be too long for one.
-        path.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(code))} "$@"\n')
+        # The interpreter's own path may hold a space, or be too long for a script's first line.
+        path, python = tmp_path / "dump", tmp_path / "python"
+        if not python.exists():
+            python.symlink_to(sys.executable)
+        path.write_text(f"#!{python}\nimport json, os, sys, time\n{script}\n")
         path.chmod(0o755)
         program = DumpProgram(str(path), flavour, "1", frozenset())
         started.append(ClientProcess(program, endpoint or Endpoint(user="u", password=PASSWORD), list(arguments)))
