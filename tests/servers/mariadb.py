@@ -156,17 +156,22 @@ class MariaDB(Server):
         unfinished = self.folder / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(
-            [
-                *_program("mariadb-install-db"),
-                *(f"--datadir={unfinished}", "--auth-root-authentication-method=normal", "--skip-test-db"),
-                "--force",  # even where the host's own name cannot be resolved
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        with tempfile.TemporaryDirectory(prefix="mariadb-") as short:
+            # By a path without spaces: the script does not quote it when it runs as root.
+            link = Path(short) / "folder"
+            link.symlink_to(self.folder.resolve())
+            done = subprocess.run(
+                [
+                    *_program("mariadb-install-db"),
+                    f"--datadir={link / unfinished.name}",
+                    *("--auth-root-authentication-method=normal", "--skip-test-db"),
+                    "--force",  # even where the host's own name cannot be resolved
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
         if done.returncode:
             raise ServerFailed(f"mariadb-install-db failed in {self.folder}:\n{done.stdout}")
         unfinished.rename(self._data)
