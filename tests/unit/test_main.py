@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from include.backup_engine import __main__ as command_line
+from include.backup_engine.commands import desk
 from include.backup_engine.errors import BackupError
 from include.backup_engine.policy import DEFAULT_PATH
 
@@ -93,7 +94,7 @@ def test_an_interrupt_exits_with_130(monkeypatch: pytest.MonkeyPatch, capsys: py
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command_line, "load_policy", interrupted)
+    monkeypatch.setattr(desk, "load_policy", interrupted)
     assert command_line.main(["list"]) == 130
     assert capsys.readouterr().err == "Interrupted.\n"
 
@@ -102,7 +103,7 @@ def test_an_unexpected_error_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> N
     def broken() -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(command_line, "load_policy", broken)
+    monkeypatch.setattr(desk, "load_policy", broken)
     with pytest.raises(ZeroDivisionError):
         command_line.main(["list"])
 
@@ -116,8 +117,8 @@ def test_with_several_sources_one_must_be_named_where_one_is_needed(
     monkeypatch.setenv("BACKUP_POLICY", str(policy))
     endpoint = '{"login": "x", "password": "x", "extra": {"endpoint_url": "http://127.0.0.1:1"}}'
     monkeypatch.setenv("AIRFLOW_CONN_AWS_BACKUP_READER", endpoint)
-    monkeypatch.setattr(command_line, "with_sse_key_arn", lambda policy, keyring: policy)
+    monkeypatch.setattr(desk, "with_sse_key_arn", lambda policy, keyring: policy)
     with pytest.raises(BackupError, match="several sources") as caught:
-        command_line.Desk(None).stored("latest")
+        desk.Desk(None).stored("latest")
     assert "billing, surgicase" in caught.value.remedy
-    assert command_line.Desk("billing").source == "billing"
+    assert desk.Desk("billing").source == "billing"

@@ -1,0 +1,1 @@
+"""The commands: each module adds its command to the parser, and holds what it does."""
