@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests.demo.stack import Stack, stack
 from tests.servers.airflow import Airflow, hermetic_environment
@@ -25,6 +26,10 @@ from tests.servers.statsd import StatsD
 
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import BundleDagBag
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("default", deadline=None)
+settings.load_profile("default")
 
 _running_localstack = os.environ.get("AWS_TEST_ENDPOINT")
 _home = Path(tempfile.mkdtemp(prefix="airflow-test-"))
