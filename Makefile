@@ -1,7 +1,7 @@
 python := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test test-unit lint bench lock clean
+.PHONY: help setup demo ui servers test test-servers test-unit lint bench lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -15,8 +15,14 @@ demo: setup ## back up a real database, drill and plan a recovery on private ser
 ui: setup ## the demo with the Airflow UI left running; Ctrl-C stops everything
 	@$(python) -m tests.demo --ui
 
-test: setup ## every test, on private servers
+servers: setup # the database servers that this machine's packages do not offer
+	@bash tests/servers/flavours.sh
+
+test: setup servers ## every test, on private servers
 	@$(python) -m pytest
+
+test-servers: setup servers ## only the tests of the database side: MariaDB 10.11 and 11.8, MySQL
+	@$(python) -m pytest tests/servers tests/integration/mysql
 
 test-unit: setup ## only the tests that need no server
 	@$(python) -m pytest tests/unit

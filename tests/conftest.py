@@ -19,8 +19,10 @@ from hypothesis import settings
 
 from tests.demo.stack import Stack, stack
 from tests.servers.airflow import Airflow, hermetic_environment
+from tests.servers.database import Tree
 from tests.servers.localstack import Aws, LocalStack, Vault
 from tests.servers.mariadb import MariaDB
+from tests.servers.mysql import MySQL
 from tests.servers.processes import ROOT
 from tests.servers.statsd import StatsD
 
@@ -54,6 +56,27 @@ def mariadb_source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB
 def mariadb_scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
     """Another database server, to restore into."""
     with MariaDB(tmp_path_factory.mktemp("mariadb-scratch")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb_11(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    """A MariaDB of the 11.8 series, to back up and to restore into."""
+    with MariaDB(tmp_path_factory.mktemp("mariadb-11"), tree=Tree.of("mariadb")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mysql_source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MySQL]:
+    """A MySQL server to back up."""
+    with MySQL(tmp_path_factory.mktemp("mysql-source")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mysql_scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MySQL]:
+    """Another MySQL server, to restore into."""
+    with MySQL(tmp_path_factory.mktemp("mysql-scratch")) as server:
         yield server
 
 

@@ -1,182 +1,39 @@
-"""A private MariaDB server."""
+"""A private MariaDB server: the system's, or one that tests/servers/flavours.sh has unpacked."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pymysql
-from pymysql.constants import CLIENT
-
-from tests.servers.certificates import Certificate
-from tests.servers.processes import Server, ServerFailed, find_program, free_port
-
-_MIB = 1024 * 1024
-_LONGEST_TEMPORARY_FOLDER = 60  # bytes; the path of a socket must be shorter than 108 (unix(7))
+from tests.servers.database import Database, run_installer
 
 
-@dataclass(frozen=True)
-class Endpoint:
-    """Where the server listens."""
+class MariaDB(Database):
+    """``mariadbd``; see :class:`~tests.servers.database.Database`."""
 
-    host: str
-    port: int
-    socket: Path
+    executable = "mariadbd"
 
+    def _own_options(self, redo_log: int) -> list[str]:
+        return ["--binlog-format=ROW", f"--innodb-log-file-size={redo_log}"]
 
-class MariaDB(Server):
-    """``mariadbd`` on 127.0.0.1, with its own data, the binary log on, and small settings.
-
-    ``root`` has no password but can only enter by the socket, which lies in a folder of mode 0700. Host names are
-    not resolved, so create accounts for host ``'%'``: those for ``'localhost'`` do not match a TCP connection.
-
-    :param folder: keeps the data; a server opened on the same folder later finds it.
-    :param port: 0 takes a free one.
-    :param options: more options of ``mariadbd``; the last one of a kind counts.
-    :param buffer_pool: bytes of InnoDB buffer pool; the redo log is half of it.
-    :param events: whether the event scheduler runs.
-    :param tls: whether the server offers TLS; clients trust :attr:`certificate`'s ``authority``.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        port: int = 0,
-        options: Sequence[str] = (),
-        *,
-        buffer_pool: int = 64 * _MIB,
-        events: bool = False,
-        tls: bool = False,
-    ) -> None:
-        super().__init__(folder)
-        self.certificate = Certificate.made_in(self.folder / "tls") if tls else None
-        self._data = self.folder / "data"
-        self._port = port or free_port()
-        self._sockets: Path | None = None
-        self._options = [
-            f"--server-id={self._port}",
-            f"--log-bin={self._data / 'binlog'}",
-            "--binlog-format=ROW",
-            "--character-set-server=utf8mb4",
-            f"--event-scheduler={'ON' if events else 'OFF'}",
-            "--max-allowed-packet=256M",
-            f"--innodb-buffer-pool-size={buffer_pool}",
-            f"--innodb-log-file-size={buffer_pool // 2}",
-            "--innodb-flush-log-at-trx-commit=2",  # commits survive the process, not the machine
-            *options,
-        ]
-        if self.certificate:
-            self._options += [
-                f"--ssl-ca={self.certificate.authority}",
-                f"--ssl-cert={self.certificate.chain}",
-                f"--ssl-key={self.certificate.key}",
-            ]
-
-    @property
-    def endpoint(self) -> Endpoint:
-        """Where the server listens, once started."""
-        if self._sockets is None:
-            raise ServerFailed(f"MariaDB in {self.folder} was not started.")
-        return Endpoint("127.0.0.1", self._port, self._sockets / "s")
-
-    def start(self) -> None:
-        """Create the data if there are none, start, and wait until the server answers."""
-        new = not self._data.exists()
-        if new:
-            self._install()
-        temporary = tempfile.gettempdir()
-        self._sockets = Path(
-            tempfile.mkdtemp(
-                prefix="mariadb-", dir=temporary if len(temporary) <= _LONGEST_TEMPORARY_FOLDER else "/tmp"
-            )
-        )
-        where = self.endpoint
-        self._launch(
-            [
-                *_program("mariadbd"),
-                *(f"--datadir={self._data}", f"--socket={where.socket}", f"--pid-file={self._sockets / 'pid'}"),
-                *(f"--bind-address={where.host}", f"--port={where.port}", "--skip-name-resolve"),
-                *self._options,
-            ],
-            self._answers,
-            scratch=self._sockets,
-        )
-        if new:
-            self.sql("DELETE FROM mysql.global_priv WHERE User = 'root' AND Host <> 'localhost'; FLUSH PRIVILEGES")
-
-    def sql(self, statements: str, *arguments: object, database: str | None = None) -> list[tuple[Any, ...]]:
-        """Run ``statements`` (separated by ``;``) as root, and return the rows of the last one."""
-        with closing(self._connect(database)) as connection, connection.cursor() as cursor:
-            cursor.execute(statements, arguments or None)
-            while cursor.nextset():
-                pass
-            return list(cursor.fetchall())
-
-    def airflow_connection(self, login: str, password: str, schema: str = "", **extra: object) -> str:
-        """An Airflow connection to this server, as the value of an ``AIRFLOW_CONN_...`` variable."""
-        return json.dumps(
-            {
-                "conn_type": "mysql",
-                "host": self.endpoint.host,
-                "port": self.endpoint.port,
-                "login": login,
-                "password": password,
-                "schema": schema,
-                "extra": extra,
-            }
-        )
-
-    def _connect(self, database: str | None = None) -> pymysql.Connection[pymysql.cursors.Cursor]:
-        return pymysql.connect(
-            unix_socket=str(self.endpoint.socket),
-            user="root",
-            database=database,
-            charset="utf8mb4",
-            autocommit=True,
-            client_flag=CLIENT.MULTI_STATEMENTS,
-        )
-
-    def _answers(self) -> bool:
-        try:
-            self._connect().close()
-        except pymysql.OperationalError:
-            return False
-        return True
-
-    def _install(self) -> None:
-        # Under another name first: an interrupted installation is not mistaken for data.
-        unfinished = self.folder / "data.unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def _install(self, unfinished: Path) -> subprocess.CompletedProcess[str]:
         with tempfile.TemporaryDirectory(prefix="mariadb-") as short:
-            # By a path without spaces: the script does not quote it when it runs as root.
-            link = Path(short) / "folder"
-            link.symlink_to(self.folder.resolve())
-            done = subprocess.run(
+            # By paths without spaces: the script does not quote them when it runs as root.
+            folder, programs = Path(short) / "folder", Path(short) / "programs"
+            folder.symlink_to(unfinished.parent.resolve())
+            installer = self._program("mariadb-install-db")
+            if self.tree:
+                programs.symlink_to(self.tree.folder.resolve())
+                installer += [f"--basedir={programs / 'usr'}"]
+            return run_installer(
                 [
-                    *_program("mariadb-install-db"),
-                    f"--datadir={link / unfinished.name}",
+                    *installer,
+                    f"--datadir={folder / unfinished.name}",
                     *("--auth-root-authentication-method=normal", "--skip-test-db"),
                     "--force",  # even where the host's own name cannot be resolved
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
+                ]
             )
-        if done.returncode:
-            raise ServerFailed(f"mariadb-install-db failed in {self.folder}:\n{done.stdout}")
-        unfinished.rename(self._data)
 
-
-def _program(name: str) -> list[str]:
-    # MariaDB refuses to run as root unless told to; anybody else need not, and could not, name another user.
-    return [find_program(name), "--no-defaults", *(["--user=root"] if os.geteuid() == 0 else [])]
+    def _after_install(self) -> None:
+        self.sql("DELETE FROM mysql.global_priv WHERE User = 'root' AND Host <> 'localhost'; FLUSH PRIVILEGES")

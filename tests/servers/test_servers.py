@@ -6,12 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.servers.database import Database, Tree
 from tests.servers.localstack import LocalStack
 from tests.servers.mariadb import MariaDB
+from tests.servers.mysql import MySQL
 from tests.servers.processes import ROOT, Server, ServerFailed, wait_until
 
 
@@ -29,6 +32,10 @@ def processes_naming(folder: Path) -> list[int]:
     return found
 
 
+def newer_mariadb(folder: Path) -> MariaDB:
+    return MariaDB(folder, tree=Tree.of("mariadb"))
+
+
 @pytest.mark.parametrize("kind", [MariaDB, LocalStack])
 def test_a_stopped_server_leaves_no_process(tmp_path: Path, kind: type[MariaDB | LocalStack]) -> None:
     with kind(tmp_path) as server:
@@ -37,13 +44,21 @@ def test_a_stopped_server_leaves_no_process(tmp_path: Path, kind: type[MariaDB |
     assert processes_naming(tmp_path) == []
 
 
-def test_data_survive_a_killed_server(tmp_path: Path) -> None:
-    server = MariaDB(tmp_path, tls=True)
+@pytest.mark.parametrize("kind", [MariaDB, newer_mariadb, MySQL])
+def test_data_survive_a_killed_server(tmp_path: Path, kind: Callable[[Path], Database]) -> None:
+    server = kind(tmp_path)
     with server:
         server.sql("CREATE DATABASE d; CREATE TABLE d.t (n INT); INSERT INTO d.t VALUES (%s)", 7)
         server.kill9()
     with server:
         assert server.sql("SELECT n FROM d.t") == [(7,)]
+
+
+def test_tls_logs_and_numbers_are_a_choice(tmp_path: Path) -> None:
+    with MySQL(tmp_path, tls=True, binary_log=False, gtid=False) as server:
+        assert server.certificate is not None
+        shown = server.sql("SELECT @@ssl_ca, @@log_bin, @@gtid_mode")
+        assert shown == [(str(server.certificate.authority), 0, "OFF")]
 
 
 def test_servers_die_with_the_process_that_opened_them(tmp_path: Path) -> None:
