@@ -5,49 +5,21 @@ Making it reads the whole backup back, so a plan without blockers says that the 
 
 from __future__ import annotations
 
-from typing import Any, Literal
-
-from pymysql.connections import Connection
-
 from include.backup_engine import evidence
 from include.backup_engine.crypto.data_key import Keyring
 from include.backup_engine.crypto.sidecar import BackupFacts
 from include.backup_engine.errors import UnsupportedFormat
-from include.backup_engine.mysql.definitions import accounts, may_name_definers
-from include.backup_engine.mysql.privileges import Grants
-from include.backup_engine.mysql.server import Endpoint, identify, quote, variable
-from include.backup_engine.mysql.target import (
-    Existing,
-    existing,
-    free_bytes,
-    knows_collation,
-    may_create_code,
-    missing_privileges,
-    outdated,
-    swap_hindrances,
-)
+from include.backup_engine.mysql.server import Endpoint, identify
+from include.backup_engine.mysql.target import Existing
 from include.backup_engine.policy import Policy
-from include.backup_engine.records import Census, Record, ServerIdentity
+from include.backup_engine.records import Record, ServerIdentity
 from include.backup_engine.report import Reporter, megabytes
 from include.backup_engine.store.s3 import Vault
 from include.backup_engine.stored import StoredBackup
+from include.backup_engine.survey import Place, Survey
 from include.backup_engine.verify import Verification, verify
 
 _KINDS = ("table", "sequence", "view", "procedure", "function", "trigger", "event")
-_NAMED = 10
-
-
-class Place(Record):
-    """Where a backup is to go.
-
-    :param conn_id: the connection's id, to name the server by.
-    :param databases: the target, and those beside it that a restore needs.
-    """
-
-    conn_id: str
-    database: str
-    databases: list[str]
-    overwrite: bool
 
 
 class Plan(Record):
@@ -126,7 +98,7 @@ def make_plan(
         connection = endpoint.connect()
         try:
             target = identify(connection)
-            survey = _Survey(connection, facts, place, target)
+            survey = Survey(connection, facts, place, target)
             now = survey.look(verified)
         finally:
             connection.close()
@@ -160,115 +132,6 @@ def expected_duration(vault: Vault, source: str, facts: BackupFacts | None) -> f
             seconds, drilled = float(record.facts["rto_seconds"]), int(record.facts["restoration"]["sql_bytes"])
             return round(seconds * facts.stream.sql_bytes / drilled, 1)
     return None
-
-
-class _Survey:
-    """Looks at the target, and sorts what it finds."""
-
-    def __init__(self, connection: Connection[Any], facts: BackupFacts, place: Place, target: ServerIdentity) -> None:
-        self._connection = connection
-        self._facts = facts
-        self._place = place
-        self._target = target
-        self.notes: list[str] = []
-        self.warnings: list[str] = []
-        self.blockers: list[str] = []
-
-    def _say(self, holds: bool, note: str, otherwise: str, severity: Literal["warning", "blocker"] = "blocker") -> None:
-        if holds:
-            self.notes.append(note)
-        else:
-            (self.blockers if severity == "blocker" else self.warnings).append(otherwise)
-
-    def look(self, verified: Verification) -> Existing | None:
-        """Everything; returns what the target holds."""
-        grants = Grants.of(self._connection)
-        self._look_at_server(verified)
-        self._look_at_account(grants)
-        self._look_at_definers(grants, self._facts.census)
-        return self._look_at_database(grants)
-
-    def _look_at_server(self, verified: Verification) -> None:
-        connection, source, target = self._connection, self._facts.server, self._target
-        census = self._facts.census
-        self._say(
-            source.flavour == target.flavour,
-            f"both servers are {target.flavour}",
-            f"the backup is of {source.flavour}, the target is {target.flavour}",
-        )
-        if outdated(source, target):
-            self.warnings.append(f"the target's version {target.version} is older than {source.version}")
-        if source.sql_mode != target.sql_mode:
-            self.warnings.append(f"the target's sql_mode is {target.sql_mode}; it was {source.sql_mode}")
-        self._say(
-            knows_collation(connection, census.charset, census.collation),
-            f"character set {census.charset} and collation {census.collation} are known there",
-            f"the target does not know {census.charset} with {census.collation}",
-        )
-        packet, longest = int(variable(connection, "max_allowed_packet") or 0), verified.longest_statement
-        self._say(
-            packet > longest,
-            f"max_allowed_packet is {megabytes(packet)}, the longest statement {megabytes(longest)}",
-            f"max_allowed_packet is {megabytes(packet)}, the longest statement has {megabytes(longest)}",
-        )
-        free = free_bytes(connection)
-        if free is None:
-            self.notes.append("free space there cannot be seen (DISKS plugin); see to it yourself")
-        else:
-            self._say(
-                free > 2 * verified.sql_bytes, f"{megabytes(free)} are free there",
-                f"only {megabytes(free)} are free there for {megabytes(verified.sql_bytes)} of SQL", "warning",
-            )  # fmt: skip
-
-    def _look_at_account(self, grants: Grants) -> None:
-        lacking = missing_privileges(grants, self._place.databases)
-        self._say(not lacking, "the account has all grants that it needs", f"the account lacks {', '.join(lacking)}")
-        census = self._facts.census
-        if any(census.count(kind) for kind in ("function", "procedure", "trigger")):
-            self._say(
-                may_create_code(self._connection, grants),
-                "functions and triggers may be created",
-                "the target writes a binary log: it needs log_bin_trust_function_creators = 1 to take functions",
-            )
-
-    def _look_at_definers(self, grants: Grants, census: Census) -> None:
-        owners = {item.definer for item in census.objects if item.definer}
-        known = accounts(self._connection)
-        if known is None:
-            self.warnings.append("accounts there cannot be seen: restored code will belong to this account")
-        elif missing := sorted(owners - known):
-            self.warnings.append(f"missing accounts, whose code will belong to this one: {_some(missing)}")
-        elif owners and not self._place.overwrite:
-            self.notes.append("restored code will belong to this account, as its owners have no rights there")
-        elif owners:
-            self._say(
-                may_name_definers(grants), f"all {len(owners)} owners of code exist there",
-                "restored code will belong to this account (GRANT SET USER ON *.* to keep its owners)", "warning",
-            )  # fmt: skip
-
-    def _look_at_database(self, grants: Grants) -> Existing | None:
-        place, connection = self._place, self._connection
-        now = existing(connection, place.database)
-        if now is None or now.empty:
-            return now
-        if not place.overwrite:
-            self.blockers.append(
-                f"{place.database} exists and holds {now.tables} tables; choose another name, or overwrite"
-            )
-            return now
-        self.blockers += grants.missing_for_backup(self._target, place.database)
-        problems, warnings = swap_hindrances(connection, place.database)
-        self.blockers += problems
-        self.warnings += warnings
-        same = self._facts.server.instance_id == self._target.instance_id
-        if not (same and self._facts.database == place.database):
-            self.warnings.append(f"{quote(place.database)} there is not the database that the backup was made of")
-        return now
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
 
 
 def _minutes(seconds: float) -> str:

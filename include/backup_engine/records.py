@@ -86,10 +86,15 @@ class ObjectFacts(Record):
 
 
 class Census(Record):
-    """Everything that the database holds, as seen in the snapshot."""
+    """Everything that the database holds, as seen in the snapshot.
+
+    :param collation: the database's own.
+    :param collations: of all tables, columns and code; empty in backups that do not list them.
+    """
 
     charset: str
     collation: str
+    collations: list[str] = []
     tables: list[TableFacts]
     objects: list[ObjectFacts]
     excluded_tables: list[str] = []

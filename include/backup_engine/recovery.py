@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from include.backup_engine.beside import MAX_TARGET, before_database, incoming_database
 from include.backup_engine.compare import Comparison
 from include.backup_engine.errors import RecoveryFailed, RequestRefused
-from include.backup_engine.plan import Place, Plan
+from include.backup_engine.plan import Plan
 from include.backup_engine.policy import Policy, SourcePolicy
 from include.backup_engine.records import Record
 from include.backup_engine.restore import DRILL_PREFIX, Restoration
+from include.backup_engine.survey import Place
 from include.backup_engine.swap import Swapped
 from include.backup_engine.verify import Verification
 

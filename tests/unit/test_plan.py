@@ -7,8 +7,9 @@ import random
 import pytest
 
 from include.backup_engine.mysql.target import Existing, outdated
-from include.backup_engine.plan import Place, Plan
+from include.backup_engine.plan import Plan
 from include.backup_engine.records import ServerIdentity, StoredObject
+from include.backup_engine.survey import Place
 from include.backup_engine.verify import LongestStatement, Verification
 
 

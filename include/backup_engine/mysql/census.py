@@ -65,6 +65,7 @@ def take_census(
     return Census(
         charset=str(schema[0]),
         collation=str(schema[1]),
+        collations=_collations(connection, database, excluded_tables),
         tables=list(
             _tables(
                 connection,
@@ -100,6 +101,30 @@ def add_fingerprints(
         if on_table:
             on_table(table)
     return census.model_copy(update={"tables": tables})
+
+
+def _collations(connection: Connection[Any], database: str, excluded: Collection[str]) -> list[str]:
+    """All collations that the database's tables, columns and code name; a server without one cannot take them."""
+    of_tables = rows(
+        connection,
+        "SELECT DISTINCT table_name, table_collation FROM information_schema.tables WHERE table_schema = %s"
+        " UNION SELECT DISTINCT table_name, collation_name FROM information_schema.columns WHERE table_schema = %s",
+        (database,) * 2,
+    )
+    of_code = rows(
+        connection,
+        "SELECT collation_connection FROM information_schema.views WHERE table_schema = %s"
+        " UNION SELECT collation_name FROM information_schema.parameters WHERE specific_schema = %s"
+        " UNION SELECT collation_connection FROM information_schema.routines WHERE routine_schema = %s"
+        " UNION SELECT database_collation FROM information_schema.routines WHERE routine_schema = %s"
+        " UNION SELECT collation_connection FROM information_schema.triggers WHERE trigger_schema = %s"
+        " UNION SELECT database_collation FROM information_schema.triggers WHERE trigger_schema = %s"
+        " UNION SELECT collation_connection FROM information_schema.events WHERE event_schema = %s"
+        " UNION SELECT database_collation FROM information_schema.events WHERE event_schema = %s",
+        (database,) * 8,
+    )
+    found = {name for table, name in of_tables if table not in excluded} | {name for (name,) in of_code}
+    return sorted(str(name) for name in found if name)
 
 
 def _tables(

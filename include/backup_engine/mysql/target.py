@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from pymysql.connections import Connection
@@ -83,15 +85,59 @@ def may_create_code(connection: Connection[Any], grants: Grants) -> bool:
     return trusted or variable(connection, "log_bin") != "ON" or grants.has("SUPER")
 
 
-def knows_collation(connection: Connection[Any], charset: str, collation: str) -> bool:
-    """Whether the server has the collation."""
-    if not (_WORD.match(charset) and _WORD.match(collation)):
+def knows_collation(connection: Connection[Any], collation: str) -> bool:
+    """Whether the server has the collation. It is tried, as no list names those that are aliases."""
+    charset = collation.partition("_")[0]
+    if not _WORD.match(collation):
         return False
     try:
         rows(connection, f"SELECT CONVERT('' USING {charset}) COLLATE {collation}")
     except BackupError:
         return False
     return True
+
+
+def engines(connection: Connection[Any]) -> set[str]:
+    """The storage engines that the server can use."""
+    return {str(name) for name, support in rows(connection, "SELECT engine, support FROM information_schema.engines")
+            if support in ("YES", "DEFAULT")}  # fmt: skip
+
+
+def altered_names(connection: Connection[Any], names: Sequence[str]) -> list[str]:
+    """Tables that would not have their own name there (MySQL manual, "Identifier Case Sensitivity").
+
+    With ``lower_case_table_names`` 1, names are stored in lower case; with 1 and 2, they are equal if they differ by
+    case only.
+    """
+    mode = variable(connection, "lower_case_table_names")
+    times = Counter(name.lower() for name in names)
+    return [
+        name
+        for name in names
+        if (mode == "1" and name != name.lower()) or (mode in ("1", "2") and times[name.lower()] > 1)
+    ]
+
+
+def knows_time_zone(connection: Connection[Any], zone: str) -> bool:
+    """Whether the server can be set to this time zone, as the dump of an event asks for."""
+    return zone == "" or scalar(connection, "SELECT CONVERT_TZ('2026-01-01', %s, '+00:00')", (zone,)) is not None
+
+
+def may_write_anyway(grants: Grants) -> bool:
+    """Whether the account may write to a read-only server: MariaDB's privilege, its older one, and MySQL's."""
+    return any(grants.has(privilege) for privilege in ("READ_ONLY ADMIN", "READ ONLY ADMIN", "CONNECTION_ADMIN"))
+
+
+def replication(connection: Connection[Any]) -> tuple[bool | None, int]:
+    """Whether the server applies what another one sends (``None``: it does not say), and how many follow it."""
+    query = "SHOW GLOBAL STATUS WHERE variable_name IN ('Slaves_running', 'Slaves_connected')"
+    found = {str(name): int(value) for name, value in rows(connection, query)}
+    if "Slaves_running" not in found:  # MySQL
+        try:
+            return bool(rows(connection, "SHOW REPLICA STATUS")), 0
+        except BackupError:
+            return None, 0
+    return found["Slaves_running"] > 0, found["Slaves_connected"]
 
 
 def free_bytes(connection: Connection[Any]) -> int | None:
