@@ -36,7 +36,11 @@ class Browser(Server):
         """Start chromedriver, and with it Chromium."""
         port = self._url.rpartition(":")[2]
         self._launch([find_program("chromedriver"), f"--port={port}"], self._ready)
-        arguments = [*_ARGUMENTS, f"--user-data-dir={self.folder / 'profile'}", f"--window-size={self._size[0]},900"]
+        arguments = [
+            *_ARGUMENTS,
+            f"--user-data-dir={self.folder / 'profile'}",
+            f"--window-size={self._size[0]},{self._size[1]}",
+        ]
         options = {"args": arguments, "binary": find_program("chromium")}
         wanted = {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}}
         self._session = f"/session/{self._call('POST', '/session', wanted)['sessionId']}"
