@@ -17,7 +17,7 @@ from include.backup_engine.crypto.data_key import DataKey, Keyring
 from include.backup_engine.crypto.message import Encryptor
 from include.backup_engine.crypto.original import OriginalEncryptor
 from include.backup_engine.crypto.sidecar import BackupFacts, Metadata, OriginalSidecar, Sidecar, seal
-from include.backup_engine.errors import BackupError
+from include.backup_engine.errors import BackupError, KeyServiceDown
 from include.backup_engine.mysql.server import Endpoint
 from include.backup_engine.names import BackupName, encryption_context, source_prefix
 from include.backup_engine.policy import Policy, SourcePolicy
@@ -82,11 +82,23 @@ class Encryption:
         reporter.line(
             "Data key generated", kms_key=self._data_key.wrapped[0].key_arn, request_id=keyring.last_request_id
         )
+        for arn in job.policy.vault.further_data_key_ids:
+            self._wrap_for(arn, keyring, reporter)
         self._encryptor: Encryptor | OriginalEncryptor = (
             OriginalEncryptor(self._data_key)
             if job.source_policy.format == "v1"
             else Encryptor(self._data_key, job.context)
         )
+
+    def _wrap_for(self, arn: str, keyring: Keyring, reporter: Reporter) -> None:
+        """Add a copy under a further key. That its region is down is no reason to have no backup this night."""
+        try:
+            copy = keyring.wrap(self._data_key, arn, self._job.context)
+        except KeyServiceDown as error:
+            reporter.warn(f"The backup has no copy of its data key under {arn}: {error.cause} Add it later: rewrap.")
+            return
+        self._data_key.wrapped += (copy,)
+        reporter.line("Data key wrapped once more", kms_key=copy.key_arn, request_id=keyring.last_request_id)
 
     def encrypt(self, plaintext: Iterator[bytes]) -> Iterator[bytes]:
         """The encrypted stream."""

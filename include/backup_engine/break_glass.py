@@ -13,12 +13,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from include.backup_engine import evidence
 from include.backup_engine.cancel import Cancellation
-from include.backup_engine.crypto.sidecar import Sidecar
 from include.backup_engine.mysql.client import die_with_parent
 from include.backup_engine.names import SIDECAR_SUFFIX
 from include.backup_engine.records import Record
@@ -67,14 +66,12 @@ def is_due(reader: Vault, source: str) -> bool:
 def open_with_break_glass(
     backup: StoredBackup,
     source: str,
-    allowed_arns: Collection[str],
     credentials: Mapping[str, str],
     reporter: Reporter,
     cancellation: Cancellation,
 ) -> BreakGlass:
     """Have both readers read the stored backup, side by side.
 
-    :param allowed_arns: the KMS keys of which one opens the backup.
     :param credentials: of the reading role, as the variables that AWS's own tools read.
     :raises IntegrityError: the engine's own reader refuses the backup.
     """
@@ -82,7 +79,7 @@ def open_with_break_glass(
     place = f"s3://{backup.stored.bucket}/{backup.stored.key}"
     version = f"?versionId={backup.stored.version_id}" if backup.stored.version_id else ""
     argv = [sys.executable, str(PROGRAM), place + version, "--digest", "--source", source]
-    argv += ["--sidecar", place + SIDECAR_SUFFIX, "--key-arn", _key_arn(backup, allowed_arns)]
+    argv += ["--sidecar", place + SIDECAR_SUFFIX, "--key-arn", backup.opened.opened_with.key_arn]
     with subprocess.Popen(
         argv, env=_environment(credentials), preexec_fn=die_with_parent,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -119,14 +116,6 @@ def _digest(backup: StoredBackup, reporter: Reporter, cancellation: Cancellation
         digest.update(chunk)
         size += len(chunk)
     return f"{digest.hexdigest()} {size}"
-
-
-def _key_arn(backup: StoredBackup, allowed_arns: Collection[str]) -> str:
-    sidecar = backup.opened.sidecar
-    wrapping = {backup.kms_key_id}
-    if isinstance(sidecar, Sidecar):
-        wrapping |= {key.key_arn for key in sidecar.encrypted_data_keys}
-    return next((arn for arn in allowed_arns if arn in wrapping), backup.kms_key_id)
 
 
 def _environment(credentials: Mapping[str, str]) -> dict[str, str]:

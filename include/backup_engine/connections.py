@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from include.backup_engine.crypto.data_key import Keyring
 from include.backup_engine.errors import ConnectionMissing
 from include.backup_engine.mysql.server import Endpoint, TlsMode
 from include.backup_engine.store.aws import client_config, error_code
@@ -141,10 +142,18 @@ def mysql_endpoint(fields: ConnectionFields) -> Endpoint:
 
 @dataclass(frozen=True)
 class AwsClients:
-    """S3 and KMS as one role sees them."""
+    """S3 and KMS as one role sees them.
+
+    :param kms_in: makes the KMS client of another region, with the same credentials and endpoint.
+    """
 
     s3: S3Client
     kms: KMSClient
+    kms_in: Callable[[str], KMSClient]
+
+    def keyring(self) -> Keyring:
+        """The keyring of this role."""
+        return Keyring(self.kms, self.kms_in)
 
 
 def aws_clients(fields: ConnectionFields, region: str) -> AwsClients:
@@ -191,7 +200,10 @@ def _aws_clients(fields: ConnectionFields, region: str) -> AwsClients:
             aws_session_token=credentials["SessionToken"],
             region_name=session.region_name,
         )
+
+    def kms_in(name: str | None) -> KMSClient:
+        return session.client("kms", region_name=name, endpoint_url=endpoint("kms"), config=client_config())
+
     return AwsClients(
-        s3=session.client("s3", endpoint_url=endpoint("s3"), config=client_config()),
-        kms=session.client("kms", endpoint_url=endpoint("kms"), config=client_config()),
+        s3=session.client("s3", endpoint_url=endpoint("s3"), config=client_config()), kms=kms_in(None), kms_in=kms_in
     )

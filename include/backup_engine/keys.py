@@ -7,8 +7,19 @@ from include.backup_engine.policy import VaultPolicy
 
 
 def allowed_data_keys(policy: VaultPolicy, keyring: Keyring) -> list[str]:
-    """ARNs of the KMS keys whose data keys a reader accepts: those that are listed, else only its own key's."""
-    return list(policy.allowed_data_keys) or [keyring.resolve(policy.data_key_id)]
+    """ARNs of the KMS keys whose data keys a reader accepts, in the order in which it tries them.
+
+    Those that are listed; else the policy's own key and its further ones. When the policy's own is lost, the further
+    ones are what is left: that is what they are for.
+
+    :raises KeyUnavailable: the policy's only key cannot be looked up.
+    """
+    if policy.allowed_data_keys:
+        return list(policy.allowed_data_keys)
+    if not policy.further_data_key_ids:
+        return [keyring.resolve(policy.data_key_id)]
+    own = keyring.resolve_if_usable(policy.data_key_id)
+    return [*([own] if own else []), *policy.further_data_key_ids]
 
 
 def with_sse_key_arn(policy: VaultPolicy, keyring: Keyring) -> VaultPolicy:

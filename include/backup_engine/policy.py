@@ -21,6 +21,8 @@ from include.backup_engine.names import Compression
 DEFAULT_PATH = Path(__file__).resolve().parents[1] / "policy.yaml"
 _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 _RESERVED_SOURCES = {"evidence"}
+_KEY_ARN = r"^arn:[\w-]+:kms:[\w-]+:\d{12}:key/[\w-]+$"
+"""An alias may lead elsewhere tomorrow, and an id does not say in which region to ask."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -61,7 +63,9 @@ class VaultPolicy(_Section):
     writer_conn_id: str = "aws_backup_writer"
     reader_conn_id: str = "aws_backup_reader"
     retention_conn_id: str = "aws_backup_retention"
+    rewrap_conn_id: str = "aws_backup_rewrap"
     data_key_id: str
+    further_data_key_ids: list[Annotated[str, Field(pattern=_KEY_ARN)]] = Field(default=[], max_length=15)
     allowed_data_keys: list[Annotated[str, Field(pattern=r"^arn:")]] = []
     sse_key_id: str
     object_lock: ObjectLock | None = None
@@ -72,6 +76,9 @@ class VaultPolicy(_Section):
         # to decrypt data keys (AWS docs, "Multipart upload API and permissions").
         if self.data_key_id == self.sse_key_id:
             raise ValueError("data_key_id and sse_key_id must be different KMS keys")
+        keys = [self.data_key_id, self.sse_key_id, *self.further_data_key_ids]
+        if len(set(keys)) < len(keys):
+            raise ValueError("further_data_key_ids must be different KMS keys, and neither data_key_id nor sse_key_id")
         return self
 
 
@@ -140,6 +147,15 @@ class Policy(_Section):
             if not _SOURCE_NAME.fullmatch(name) or name in _RESERVED_SOURCES:
                 raise ValueError(f"{name!r} is not a source name: lower-case letters, digits, _ and -, not 'evidence'")
         return sources
+
+    @model_validator(mode="after")
+    def _original_has_one_key(self) -> Policy:
+        originals = sorted(name for name, source in self.sources.items() if source.format == "v1")
+        if originals and self.vault.further_data_key_ids:
+            raise ValueError(
+                f"format v1 has room for one wrapped key: with vault.further_data_key_ids, use v2 for {originals[0]}"
+            )
+        return self
 
     def source(self, name: str) -> SourcePolicy:
         """The source of that name.

@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from pymysql.connections import Connection
 
-from include.backup_engine.crypto.data_key import Keyring
+from include.backup_engine.crypto.data_key import DataKey, Keyring
 from include.backup_engine.crypto.original import MAX_BYTES as ORIGINAL_MAX_BYTES
-from include.backup_engine.errors import BackupError, BackupMissing, PreflightError
+from include.backup_engine.errors import BackupError, BackupMissing, KeyServiceDown, KeyUnavailable, PreflightError
 from include.backup_engine.mysql.client import find_dump_program
 from include.backup_engine.mysql.privileges import Grants
 from include.backup_engine.mysql.server import Endpoint, identify, quote, row, rows, scalar, variable
@@ -25,6 +26,8 @@ from include.backup_engine.report import Reporter, megabytes
 from include.backup_engine.store.catalog import Catalog
 from include.backup_engine.store.s3 import Vault
 from include.backup_engine.store.staging import Staging
+
+_CONTEXT = {"purpose": "mysql-backup-preflight"}
 
 
 @dataclass
@@ -59,7 +62,7 @@ def preflight(
     with reporter.stage("Source"):
         findings.attempt(lambda: _check_source(policy.source(source), endpoint, findings, reporter))
     with reporter.stage("Keys"):
-        findings.attempt(lambda: _check_keys(policy, writer_keys, reader_keys, reporter))
+        findings.attempt(lambda: _check_keys(policy, writer_keys, reader_keys, findings, reporter))
     with reporter.stage("Bucket"):
         findings.attempt(lambda: _check_bucket(policy, reader, findings, reporter))
     if staging := policy.source(source).staging_dir:
@@ -177,7 +180,7 @@ def _check_view(connection: Connection[Any], view: str, findings: Findings) -> N
         )
 
 
-def _check_keys(policy: Policy, writer: Keyring, reader: Keyring, reporter: Reporter) -> None:
+def _check_keys(policy: Policy, writer: Keyring, reader: Keyring, findings: Findings, reporter: Reporter) -> None:
     vault = policy.vault
     data_key_arn, sse_key_arn = reader.resolve(vault.data_key_id), reader.resolve(vault.sse_key_id)
     if data_key_arn == sse_key_arn:
@@ -185,9 +188,27 @@ def _check_keys(policy: Policy, writer: Keyring, reader: Keyring, reporter: Repo
             f"data_key_id and sse_key_id are the same KMS key, {data_key_arn}.",
             "Use two keys: the writer needs kms:Decrypt on the SSE key and must not have it on the other.",
         )
-    # The one thing the writer does with it, done once for nothing: permission and key state are then known.
-    writer.generate(vault.data_key_id, {"purpose": "mysql-backup-preflight"}).forget()
+    for twice in sorted({data_key_arn, sse_key_arn}.intersection(vault.further_data_key_ids)):
+        findings.require(
+            False, f"{twice} is in further_data_key_ids and also data_key_id or sse_key_id.", "Take it off that list."
+        )
+    # What the writer does with them, done once for nothing: permission and key state are then known.
+    with writer.generate(vault.data_key_id, _CONTEXT) as data_key:
+        for arn in vault.further_data_key_ids:
+            findings.attempt(partial(_check_further_key, arn, data_key, writer, reader, findings))
     reporter.line("Keys are usable", data_key=data_key_arn, sse_key=sse_key_arn, request_id=writer.last_request_id)
+
+
+def _check_further_key(arn: str, data_key: DataKey, writer: Keyring, reader: Keyring, findings: Findings) -> None:
+    try:
+        copy = writer.wrap(data_key, arn, _CONTEXT)
+    except KeyServiceDown as error:  # the backup is made without this copy
+        findings.warnings.append(f"{error.cause} {error.remedy}")
+        return
+    try:
+        reader.unwrap([copy], _CONTEXT, [arn]).forget()
+    except KeyUnavailable as error:  # it may be for another role, there
+        findings.warnings.append(f"No one has shown that copies under the further key open: {error.cause}")
 
 
 def _check_bucket(policy: Policy, reader: Vault, findings: Findings, reporter: Reporter) -> None:

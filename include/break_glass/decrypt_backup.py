@@ -1,11 +1,11 @@
 """Break glass: decrypt one backup with this file, Python 3.9 or newer, and two packages: cryptography and boto3.
 
-    python decrypt_backup.py FILE --key-arn ARN --output OUT [--sidecar FILE] [--source NAME]
-    python decrypt_backup.py FILE --key-arn ARN --digest     [--sidecar FILE] [--source NAME]
+    python decrypt_backup.py FILE --key-arn ARN [--key-arn ARN ...] --output OUT [--sidecar FILE] [--source NAME]
+    python decrypt_backup.py FILE --key-arn ARN [--key-arn ARN ...] --digest     [--sidecar FILE] [--source NAME]
 
 FILE is a backup's .encrypted file, under its own name; its sidecar is the .encryption_info file. Both are local paths,
 or s3://bucket/key, or s3://bucket/key?versionId=ID. Credentials and endpoint come from where AWS tools take them
-(AWS_PROFILE, AWS_ACCESS_KEY_ID, ...). Only the KMS key that you name is used: FILE may come from an attacker.
+(AWS_PROFILE, AWS_ACCESS_KEY_ID, ...). Only the KMS keys that you name are tried, in turn: FILE may be an attacker's.
 
 A file in the present format (v2) opens without its sidecar; with it, more is checked. One in the original format (v1)
 needs it. OUT gets its name only when all of it is authentic. --digest writes nothing, and prints SHA-256 and size of
@@ -124,17 +124,17 @@ def open_place(place: str, region: str) -> Reader:
         return Reader(key.rsplit("/", 1)[-1], answer["Body"].read)
 
 
-def unwrap(key_arn: str, wrapped: Iterable[bytes], context: dict[str, str]) -> bytes:
-    """The data key, from the first copy that KMS opens with this very key and this encryption context."""
-    for ciphertext in wrapped:
+def unwrap(wrapped: Iterable[tuple[str, bytes]], context: dict[str, str]) -> bytes:
+    """The data key, from the first copy that KMS opens with the key named beside it and this encryption context."""
+    problems: list[Problem] = []
+    for arn, blob in wrapped:
         try:
-            with asking(f"Unwrapping the data key with {key_arn}", KEY):
-                kms = boto3.client("kms", region_name=key_arn.split(":")[3])
-                answer = kms.decrypt(CiphertextBlob=ciphertext, KeyId=key_arn, EncryptionContext=context)
-                return bytes(answer["Plaintext"])
+            with asking(f"Unwrapping the data key with {arn}", KEY):
+                kms = boto3.client("kms", region_name=arn.split(":")[3])
+                return bytes(kms.decrypt(CiphertextBlob=blob, KeyId=arn, EncryptionContext=context)["Plaintext"])
         except Problem as problem:
-            last = problem
-    raise last
+            problems.append(problem)
+    raise Problem(max(problem.args[0] for problem in problems), " ".join(problem.args[1] for problem in problems))
 
 
 def same_key(arn: str, key_arn: str) -> bool:
@@ -156,14 +156,14 @@ def check_sidecar(sidecar: dict[str, Any], data_key: bytes, message_id: bytes, n
     refuse(f"The sidecar is not that of {name}", unless=sidecar["object_name"] == name)
 
 
-def decrypt_v2(file: Reader, sidecar: dict[str, Any] | None, key_arn: str, source: str | None) -> Iterator[bytes]:
+def decrypt_v2(file: Reader, sidecar: dict[str, Any] | None, keys: list[str], source: str | None) -> Iterator[bytes]:
     """Header, frames of equal length, final frame. Each is authenticated before it is released."""
     file.kept = bytearray()
     if file.read(3) != b"\x02" + SUITE:
         refuse(f"{file.name} is not of format v2. If it is of the original format (v1), give its --sidecar; if not")
     message_id = file.exactly(32)
     pairs = Reader("encryption context", io.BytesIO(file.field()[2:]).read)
-    keys = [(file.field(), file.field(), file.field()) for _ in range(min(file.number(2), 16))]
+    found = [(file.field(), file.field(), file.field()) for _ in range(min(file.number(2), 16))]
     framed, frame_length = file.number(1) == 2, file.number(4)
     commitment = file.exactly(32)
     header, file.kept = bytes(file.kept), None
@@ -179,14 +179,14 @@ def decrypt_v2(file: Reader, sidecar: dict[str, Any] | None, key_arn: str, sourc
     database = uuid.uuid5(uuid.NAMESPACE_OID, f"mysql-backup/{source}")
     refuse(f"{file.name} is not of that source", unless=source is None or context["database-id"] == str(database))
 
-    wrapped = [(arn.decode(), blob) for provider, arn, blob in keys if provider == b"aws-kms"]
+    wrapped = [(arn.decode(), blob) for provider, arn, blob in found if provider == b"aws-kms"]
     if sidecar:  # there, copies under other keys may have been added later
         wrapped += [(key["key_arn"], b64decode(key["ciphertext"])) for key in sidecar["encrypted_data_keys"]]
-    mine = dict.fromkeys(blob for arn, blob in wrapped if same_key(arn, key_arn))
+    mine = dict.fromkeys((key, blob) for key in keys for arn, blob in wrapped if same_key(arn, key))
     if not mine:
         arns = ", ".join(sorted({ascii(arn) for arn, _ in wrapped}))
-        raise Problem(KEY, f"{file.name} opens with {arns}, not with {key_arn}. If that is a key of yours, name it.")
-    data_key = unwrap(key_arn, mine, context)
+        raise Problem(KEY, f"{file.name} opens with {arns}, not with {', '.join(keys)}. If one is yours, name it.")
+    data_key = unwrap(mine, context)
     refuse("The data key is another one", hmac.compare_digest(derive(data_key, message_id, b"COMMITKEY"), commitment))
     gcm = aead.AESGCM(derive(data_key, message_id, SUITE + b"DERIVEKEY"))
     try:
@@ -208,11 +208,11 @@ def decrypt_v2(file: Reader, sidecar: dict[str, Any] | None, key_arn: str, sourc
     refuse(f"{file.name} goes on after its end", unless=not file.read(1))
 
 
-def decrypt_v1(file: Reader, sidecar: dict[str, Any], key_arn: str, source: str | None) -> Iterator[bytes]:
+def decrypt_v1(file: Reader, sidecar: dict[str, Any], keys: list[str], source: str | None) -> Iterator[bytes]:
     """One AES-GCM message. What is released is authentic only when the iteration has ended."""
     iv, tag = b64decode(sidecar["iv"]), b64decode(sidecar["auth_tag"])
     refuse("The sidecar's iv or auth_tag is too short", unless=(len(iv), len(tag)) == (12, 16))
-    data_key = unwrap(key_arn, [b64decode(sidecar["encrypted_data_key"])], {})
+    data_key = unwrap([(key, b64decode(sidecar["encrypted_data_key"])) for key in keys], {})
     if "sidecar_mac" in sidecar or "format_version" in sidecar:
         check_sidecar(sidecar, data_key, iv, file.name)
         refuse(f"{file.name} is not of that source", unless=source in (None, sidecar["source"]))
@@ -230,7 +230,7 @@ def decrypt_v1(file: Reader, sidecar: dict[str, Any], key_arn: str, source: str 
 def decrypt(options: argparse.Namespace, write: Callable[[bytes], object]) -> str:
     """Decrypt and check everything; SHA-256 and size of what was released."""
     try:
-        region = options.key_arn.split(":")[3]
+        region = options.key_arn[0].split(":")[3]
         sidecar, version = None, 2
         if options.sidecar:
             sidecar = json.loads(open_place(options.sidecar, region).read(16 * MIB))
@@ -271,7 +271,7 @@ def main() -> int:
     """Run; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", metavar="FILE")
-    parser.add_argument("--key-arn", required=True, metavar="ARN", help="the KMS key that the backup was made with")
+    parser.add_argument("--key-arn", required=True, action="append", metavar="ARN", help="KMS key that opens it")
     parser.add_argument("--sidecar", metavar="FILE")
     parser.add_argument("--source", metavar="NAME")
     result = parser.add_mutually_exclusive_group(required=True)
@@ -280,7 +280,7 @@ def main() -> int:
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that OUT.partial is removed
     try:
-        if not re.fullmatch(r"arn:[\w-]+:kms:[\w-]+:\d+:key/[\w-]+", options.key_arn):
+        if not all(re.fullmatch(r"arn:[\w-]+:kms:[\w-]+:\d+:key/[\w-]+", arn) for arn in options.key_arn):
             raise Problem(USAGE, "--key-arn is no key's ARN: arn:aws:kms:REGION:ACCOUNT:key/ID, not an alias.")
         if options.digest:
             print(decrypt(options, len))

@@ -13,7 +13,6 @@ from include.backup_engine import break_glass, evidence
 from include.backup_engine.cancel import Cancellation
 from include.backup_engine.crypto.data_key import Keyring
 from include.backup_engine.errors import Cancelled
-from include.backup_engine.keys import allowed_data_keys
 from include.backup_engine.policy import load_policy
 from include.backup_engine.report import Reporter
 from include.backup_engine.store.catalog import Catalog
@@ -81,8 +80,7 @@ def test_how_it_ends_is_told(
     program = tmp_path / "program.py"
     program.write_text(_SPY + ending)
     monkeypatch.setattr(break_glass, "PROGRAM", program)
-    arns = allowed_data_keys(policy.vault, keyring)
-    result = break_glass.open_with_break_glass(backup, "streamed", arns, {}, Reporter(), Cancellation())
+    result = break_glass.open_with_break_glass(backup, "streamed", {}, Reporter(), Cancellation())
     assert (result.due, result.matched, result.problem) == (True, False, problem)
 
 
@@ -91,8 +89,7 @@ def test_it_reads_every_format(plant: Plant, aws: Aws, source: str) -> None:
     policy, keyring = load_policy(plant.staging.parent / "all.yaml"), Keyring(aws.kms)
     backup = open_stored(Catalog(plant.vault).find(source, "latest"), source, policy, plant.vault, keyring)
     credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_ENDPOINT_URL": aws.url}
-    arns = [plant.vault.policy.sse_key_id, *allowed_data_keys(policy.vault, keyring)]  # a key that did not make it, too
-    result = break_glass.open_with_break_glass(backup, source, arns, credentials, Reporter(), Cancellation())
+    result = break_glass.open_with_break_glass(backup, source, credentials, Reporter(), Cancellation())
     assert (result.due, result.matched, result.problem) == (True, True, None)
 
 
@@ -105,5 +102,5 @@ def test_a_task_that_is_killed_ends_it(plant: Plant, aws: Aws, tmp_path: Path, m
     cancellation = Cancellation()
     Timer(2, cancellation.request).start()
     with pytest.raises(Cancelled):
-        break_glass.open_with_break_glass(backup, "streamed", [], {}, Reporter(), cancellation)
+        break_glass.open_with_break_glass(backup, "streamed", {}, Reporter(), cancellation)
     assert not Path("/proc", program.with_name("program.py.pid").read_text()).exists()

@@ -39,3 +39,11 @@ def aws_environment(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", aws.region)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+
+
+@pytest.fixture
+def keys_of_two_regions(aws: Aws) -> tuple[Keyring, str, str]:
+    """A keyring, and new keys of two regions whose states a test may change; the first is the keyring's own region."""
+    clients = {region: Aws(aws.url, region).kms for region in (aws.region, "eu-west-1")}
+    here, abroad = (client.create_key()["KeyMetadata"]["Arn"] for client in clients.values())
+    return Keyring(clients[aws.region], clients.__getitem__), here, abroad

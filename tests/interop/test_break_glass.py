@@ -323,3 +323,32 @@ def test_no_credentials(tmp_path: Path, make: Make, key_arn: str, monkeypatch: p
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     refused(tmp_path, KEY, pair.file, "--key-arn", key_arn, says="NoCredentialsError")
+
+
+def test_it_opens_a_backup_with_any_of_its_keys(
+    tmp_path: Path, kms: KMSClient, keys_of_two_regions: tuple[Keyring, str, str]
+) -> None:
+    keyring, here, abroad = keys_of_two_regions
+    file, context = tmp_path / NAME.object_name, encryption_context(SOURCE, NAME, BACKUP_ID)
+    with keyring.generate(here, context) as data_key:
+        data_key.wrapped += (keyring.wrap(data_key, abroad, context),)
+        message, sidecar = make_v2(b"two keys", data_key, context, NAME, F)
+        file.write_bytes(message)
+        file.with_name(NAME.sidecar_name).write_bytes(seal(sidecar, data_key))
+
+    def read(code: int, *arguments: str | Path) -> str:
+        done = decrypt_backup(tmp_path, file, "--digest", "--source", SOURCE, *arguments)
+        assert done.returncode == code, done
+        return done.stdout or done.stderr
+
+    digest = f"{hashlib.sha256(b'two keys').hexdigest()} 8\n"
+    for sidecar_too in ((), ("--sidecar", file.with_name(NAME.sidecar_name))):
+        for arn in (here, abroad):
+            assert read(OK, "--key-arn", arn, *sidecar_too) == digest
+    kms.disable_key(KeyId=here)
+    assert read(OK, "--key-arn", here, "--key-arn", abroad) == digest
+    said = read(KEY, "--key-arn", here)
+    assert here in said and "DisabledException" in said
+    Aws(os.environ["AWS_ENDPOINT_URL"], "eu-west-1").kms.disable_key(KeyId=abroad)
+    said = read(KEY, "--key-arn", here, "--key-arn", abroad)
+    assert here in said and abroad in said and said.count("\n") == 1

@@ -70,3 +70,33 @@ def test_the_sdk_refuses_what_we_refuse(sdk: Any, provider: Any, keyring: Keyrin
         sdk.decrypt(source=bytes(flipped), key_provider=provider)
     with pytest.raises(SerializationError):
         sdk.decrypt(source=message[:-41], key_provider=provider)
+
+
+def test_the_sdk_opens_ours_with_either_key(
+    sdk: Any, aws_environment: None, keys_of_two_regions: tuple[Keyring, str, str]
+) -> None:
+    keyring, here, abroad = keys_of_two_regions
+    with keyring.generate(here, CONTEXT) as data_key:
+        data_key.wrapped += (keyring.wrap(data_key, abroad, CONTEXT),)
+        message = b"".join(Encryptor(data_key, CONTEXT).encrypt([b"two keys"]))
+    for arn in (here, abroad):
+        read, header = sdk.decrypt(source=message, key_provider=StrictAwsKmsMasterKeyProvider(key_ids=[arn]))
+        assert read == b"two keys"
+        assert {key.key_provider.key_info for key in header.encrypted_data_keys} == {here.encode(), abroad.encode()}
+
+
+def test_we_open_the_sdk_s_with_either_key(
+    sdk: Any, aws_environment: None, keys_of_two_regions: tuple[Keyring, str, str]
+) -> None:
+    keyring, here, abroad = keys_of_two_regions
+    message, _ = sdk.encrypt(
+        source=b"two keys",
+        key_provider=StrictAwsKmsMasterKeyProvider(key_ids=[here, abroad]),
+        encryption_context=CONTEXT,
+        algorithm=Algorithm.AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
+    )
+    for arn in (here, abroad):
+        stream = ByteReader([message])
+        header = Header.read(stream)
+        with keyring.unwrap(header.wrapped_keys, CONTEXT, [arn]) as data_key:
+            assert b"".join(Decryptor(header, data_key).decrypt(stream)) == b"two keys"

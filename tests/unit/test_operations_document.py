@@ -26,6 +26,7 @@ ACTIONS = {
     "decrypt": "kms:Decrypt",
     "delete_object": "s3:DeleteObjectVersion",
     "describe_key": "kms:DescribeKey",
+    "encrypt": "kms:Encrypt",
     "generate_data_key": "kms:GenerateDataKey",
     "get_bucket_encryption": "s3:GetEncryptionConfiguration",
     "get_bucket_lifecycle_configuration": "s3:GetLifecycleConfiguration",
@@ -41,6 +42,7 @@ ACTIONS = {
     "list_objects_v2": "s3:ListBucket",
     "list_parts": "s3:ListMultipartUploadParts",
     "put_object": "s3:PutObject",
+    "re_encrypt": "kms:ReEncryptFrom",
     "upload_part": "s3:PutObject",
 }
 

@@ -18,6 +18,7 @@ MINIMAL: dict[str, Any] = {
     "sources": {"surgicase": {"conn_id": "surgicase_mysql", "database": "surgicase"}},
 }
 MISSING = object()
+KEY_ARN = "arn:aws:kms:eu-west-1:111122223333:key/0a1b2c3d-0000-4000-8000-00000000abcd"
 
 
 @pytest.fixture
@@ -123,6 +124,10 @@ def test_an_error_names_key_value_and_what_is_allowed(file: Path, key: str, valu
         ("vault/sse_key_id", "alias/data", "data_key_id and sse_key_id must be different KMS keys"),
         ("sources/surgicase", {"conn_id": "c", "database": "d", "format": "v1", "compression": "zstd"}, "always gzip"),
         ("vault/allowed_data_keys", ["alias/data"], "should match pattern '^arn:'"),
+        ("vault/further_data_key_ids", ["alias/data"], "should match pattern"),
+        ("vault/further_data_key_ids", [KEY_ARN.replace("key/", "alias/")], "should match pattern"),
+        ("vault/further_data_key_ids", [KEY_ARN, KEY_ARN], "must be different KMS keys"),
+        ("vault/further_data_key_ids", [KEY_ARN + str(n) for n in range(16)], "at most 15 items"),
     ],
 )
 def test_contradictions_are_refused(file: Path, key: str, value: object, said: str) -> None:
@@ -130,6 +135,14 @@ def test_contradictions_are_refused(file: Path, key: str, value: object, said: s
         load(file, changed(key, value))
     assert said in caught.value.cause
     assert key.split("/")[0] in caught.value.cause
+
+
+def test_the_original_format_has_room_for_one_key(file: Path) -> None:
+    document = changed("vault/further_data_key_ids", [KEY_ARN])
+    assert load(file, document).vault.further_data_key_ids == [KEY_ARN]
+    document["sources"]["surgicase"]["format"] = "v1"
+    with pytest.raises(PolicyError, match=r"room for one wrapped key.*use v2 for surgicase"):
+        load(file, document)
 
 
 @pytest.mark.parametrize("name", ["surgicase", "a", "0", "my-data_2", "x" * 63])

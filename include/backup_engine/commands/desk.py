@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from include.backup_engine.connections import aws_clients, connection_from_environment
-from include.backup_engine.crypto.data_key import Keyring
 from include.backup_engine.errors import BackupMissing
 from include.backup_engine.keys import with_sse_key_arn
 from include.backup_engine.policy import Policy, load_policy
@@ -29,7 +28,7 @@ class Desk:
         self.policy: Policy = load_policy()
         self._source = source
         clients = aws_clients(connection_from_environment(self.policy.vault.reader_conn_id), self.policy.vault.region)
-        self.keyring = Keyring(clients.kms)
+        self.keyring = clients.keyring()
         self.vault = Vault(clients.s3, with_sse_key_arn(self.policy.vault, self.keyring))
         self.catalog = Catalog(self.vault)
         self.reporter = Reporter(logging.getLogger("backup"))

@@ -55,15 +55,19 @@ class OpenBackup:
     """A backup whose data key and sidecar are proven, ready to be read any number of times.
 
     Both methods take the whole stored object, from its first byte, in chunks of any size.
+
+    :param opened_with: the wrapped copy of the data key that KMS opened.
     """
 
     def __init__(
         self,
         sidecar: Sidecar | OriginalSidecar,
         decryptor: Decryptor | OriginalDecryptor,
+        opened_with: WrappedKey,
         header: Header | None = None,
     ) -> None:
         self.sidecar = sidecar
+        self.opened_with = opened_with
         self._decryptor = decryptor
         self._header = header
 
@@ -166,7 +170,7 @@ def open_backup(
         decryptor = Decryptor(header, data_key)
         check_mac(raw_sidecar, data_key, header.message_id)
     _check_agreement(sidecar, header, source, name, context)
-    return OpenBackup(sidecar, decryptor, header)
+    return OpenBackup(sidecar, decryptor, data_key.wrapped[0], header)
 
 
 def _open_original(
@@ -190,7 +194,7 @@ def _open_original(
             f"The sidecar of {name} describes {facts.object_name} of source {facts.source}.",
             "Look for the backup under its own name; someone has copied one over the other.",
         )
-    return OpenBackup(sidecar, decryptor)
+    return OpenBackup(sidecar, decryptor, data_key.wrapped[0])
 
 
 def _key_arns(key_id: str, keyring: Keyring, allowed_arns: Collection[str]) -> list[str]:

@@ -27,8 +27,8 @@ class KmsHook(AwsBaseHook):
         super().__init__(*args, **kwargs)
 
     def keyring(self) -> Keyring:
-        """The engine's keyring on this role's client."""
-        return Keyring(self.get_conn())
+        """The engine's keyring on this role's clients, one for each region that its keys are in."""
+        return Keyring(self.get_conn(), lambda region: self.get_client_type(region_name=region))
 
 
 class VaultHook(S3Hook):

@@ -12,7 +12,6 @@ from include.backup_engine.break_glass import NOT_DUE, is_due, open_with_break_g
 from include.backup_engine.compare import compare_with_snapshot
 from include.backup_engine.drill import PickedBackup, drill_database
 from include.backup_engine.errors import DrillFailed, UnsupportedFormat
-from include.backup_engine.keys import allowed_data_keys
 from include.backup_engine.mysql.server import Endpoint
 from include.backup_engine.restore import (
     create_database,
@@ -220,7 +219,6 @@ class BreakGlassOperator(_DrillOperator):
         return open_with_break_glass(
             self.stored(),
             self.source,
-            allowed_data_keys(vault, self.reader_keyring),
             environment_of(vault.reader_conn_id, vault),
             self.reporter,
             self._cancellation,
