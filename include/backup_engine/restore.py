@@ -6,16 +6,20 @@ of the object, and loaded. The fence stands before both: what must not be writte
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
 
 from pymysql.connections import Connection
 
 from include.backup_engine.cancel import Cancellation
 from include.backup_engine.crypto.data_key import Keyring
+from include.backup_engine.crypto.sidecar import BackupFacts
 from include.backup_engine.errors import RestoreRefused, UnsupportedFormat
+from include.backup_engine.mysql.deferred import LARGE_TABLE_BYTES
 from include.backup_engine.mysql.load import Loader
 from include.backup_engine.mysql.server import (
     Endpoint,
@@ -34,6 +38,7 @@ from include.backup_engine.stored import StoredBackup
 from include.backup_engine.verify import Verification, verify
 
 DRILL_PREFIX = "drill_"
+_MAX_LANES = 8
 _CHARSET = re.compile(r"[A-Za-z0-9_]{1,64}\Z")
 
 
@@ -120,23 +125,28 @@ def restore(
     facts = backup.facts
     with reporter.stage(f"Load into {database}"):
         started = time.monotonic()
-        connection = endpoint.connect(database)
-        try:
-            _refuse_source(connection, database, backup)
-            _refuse_filled(connection, database)
-            loading = own_id(connection)
-            with cancellation.action(lambda: kill_connection(endpoint, loading)):
+        with ExitStack() as opened:
+            connections = [opened.enter_context(_connection(endpoint, database)) for _ in range(1 + _lanes())]
+            _refuse_source(connections[0], database, backup)
+            _refuse_filled(connections[0], database)
+            others = [str(name) for (name,) in rows(connections[0], "SHOW DATABASES") if name != database]
+            ids = [own_id(connection) for connection in connections]
+
+            def interrupt() -> None:
+                for number in ids:
+                    kill_connection(endpoint, number)
+
+            with cancellation.action(interrupt):
                 loader = Loader(
-                    connection,
+                    connections,
                     database,
                     source_database=facts.database if facts else database,
-                    other_schemas=[str(name) for (name,) in rows(connection, "SHOW DATABASES") if name != database],
+                    other_schemas=others,
                     events=events,
+                    large_tables=_large_tables(facts),
+                    interrupt=interrupt,
                 )
                 loaded = loader.load(_until(cancellation, reporter.watch(backup.sql(), "Loaded")))
-        finally:
-            if connection.open:
-                connection.close()
         seconds = time.monotonic() - started
     reporter.line(
         f"Backup {backup.name} restored into {database}: {sum(loaded.statements.values())} statements",
@@ -159,6 +169,26 @@ def restore(
         events_disabled=loaded.events_disabled,
         peak_memory_bytes=peak_memory(),
     )
+
+
+def _lanes() -> int:
+    """Connections that load rows: as many as this machine has cores; the server's are not known."""
+    return max(2, min(os.cpu_count() or 1, _MAX_LANES))
+
+
+@contextmanager
+def _connection(endpoint: Endpoint, database: str) -> Iterator[Connection[Any]]:
+    connection = endpoint.connect(database)
+    try:
+        yield connection
+    finally:
+        if connection.open:
+            connection.close()
+
+
+def _large_tables(facts: BackupFacts | None) -> list[str]:
+    sections = facts.stream.sections if facts else []
+    return [section.name for section in sections if section.kind == "table" and section.sql_length >= LARGE_TABLE_BYTES]
 
 
 def _until(cancellation: Cancellation, chunks: Iterator[bytes]) -> Iterator[bytes]:

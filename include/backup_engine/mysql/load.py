@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,7 +17,9 @@ import pymysql
 from pymysql.connections import Connection
 
 from include.backup_engine.errors import LoadFailed, RestoreRefused
+from include.backup_engine.mysql.deferred import defer
 from include.backup_engine.mysql.identifiers import NAME, QUOTED, schemas_named, without_own_schema
+from include.backup_engine.mysql.lanes import Lanes
 from include.backup_engine.mysql.server import quote
 from include.backup_engine.mysql.statements import Lexer, split_statements
 
@@ -36,14 +38,15 @@ _EVENT_STATUS = re.compile(
 )
 # A setting of the session or a variable gets a constant or another variable: no call, no query, nothing global.
 _SETTING = rb"(@{1,2}(SESSION\.)?|SESSION\s+)?(?!PASSWORD\b)\w+\s*:?=\s*(''|\"\"|[-@\w.]+)"
-_Kind = Literal["skip", "run", "insert", "table", "code", "event", "alter_database"]
+_Kind = Literal["skip", "setting", "run", "keys", "insert", "table", "code", "event", "alter_database"]
 _PATTERNS: tuple[tuple[_Kind, bytes], ...] = (
     ("insert", rb"INSERT INTO QUOTED (\((QUOTED|\w+)(, ?(QUOTED|\w+))*\) )?VALUES?\b"),
-    ("run", rb"SET\s+(NAMES\s+\w+(\s+COLLATE\s+\w+)?|" + _SETTING + rb"(\s*,\s*" + _SETTING + rb")*)\s*\Z"),
+    ("skip", rb"(COMMIT|START TRANSACTION)\Z"),
+    ("skip", rb"SET\s+(@OLD_AUTOCOMMIT\s*=\s*@@AUTOCOMMIT\s*,\s*)?(@@)?AUTOCOMMIT\s*=\s*([01]|@OLD_AUTOCOMMIT)\s*\Z"),
+    ("setting", rb"SET\s+(NAMES\s+\w+(\s+COLLATE\s+\w+)?|" + _SETTING + rb"(\s*,\s*" + _SETTING + rb")*)\s*\Z"),
     ("run", rb"DROP (TABLE|VIEW|SEQUENCE|PROCEDURE|FUNCTION|TRIGGER|EVENT) IF EXISTS QUOTED\s*\Z"),
-    ("run", rb"ALTER TABLE QUOTED (DISABLE|ENABLE) KEYS\s*\Z"),
+    ("keys", rb"ALTER TABLE QUOTED (DISABLE|ENABLE) KEYS\s*\Z"),
     ("run", rb"(DO|SELECT) SETVAL\(QUOTED, -?\d+, [01]\)\Z"),
-    ("run", rb"(COMMIT|START TRANSACTION)\Z"),
     ("skip", rb"(UNLOCK TABLES|LOCK TABLES QUOTED WRITE)\s*\Z"),
     ("table", rb"CREATE (SEQUENCE|TABLE) QUOTED(?!\s*\.)"),
     ("event", rb"CREATE\s+(DEFINER\s*=\s*QUOTED(@QUOTED)?\s+)?EVENT\s+(IF NOT EXISTS\s+)?+ANYNAME(?!\s*\.)"),
@@ -73,23 +76,31 @@ class LoadFacts:
 class Loader:
     """Runs a dump's statements against one database.
 
-    :param connection: its default database is the target.
+    :param connections: their default database is the target, they commit each statement. With more than one, rows
+        are loaded side by side, and a dump's own transactions are passed over.
     :param source_database: the schema that the dump was taken from, which it must not name.
     :param definers: ``map``: objects get the loading account as definer, and are counted; ``keep``: as dumped.
     :param events: ``disable``: events are created disabled; ``keep``: as dumped.
+    :param large_tables: tables whose secondary indexes are built when their rows are in.
+    :param interrupt: ends what runs on the connections.
     """
 
     def __init__(
         self,
-        connection: Connection[Any],
+        connections: Sequence[Connection[Any]],
         database: str,
         *,
         source_database: str,
         other_schemas: Collection[str],
         definers: Literal["map", "keep"] = "map",
         events: Literal["disable", "keep"] = "disable",
+        large_tables: Collection[str] = (),
+        interrupt: Callable[[], object] = lambda: None,
     ) -> None:
-        self._connection = connection
+        self._lanes = Lanes(connections, _run, interrupt)
+        self._large = frozenset(large_tables)
+        self._table = _Table()
+        self._foreign_keys: list[bytes] = []
         self._database = database
         self._source = source_database
         self._forbidden = {name.lower() for name in {*other_schemas, source_database} if name != database}
@@ -104,22 +115,59 @@ class Loader:
         :raises RestoreRefused: a statement that a dump of one schema has no need for, before it is run.
         :raises LoadFailed: the server refused a statement.
         """
-        for number, statement in enumerate(split_statements(chunks), start=1):
-            if not statement.startswith(b"INSERT INTO "):
-                statement = without_own_schema(statement, self._source)
-            kind = self._admit(statement, number)
-            if kind == "skip":
-                continue
-            if kind == "run":
-                self._lexer.obey(statement)
-            elif kind in ("code", "event"):
+        number = 0
+        try:
+            for number, statement in enumerate(split_statements(chunks), start=1):
+                self._take(statement, number)
+            self._finish(number)
+        finally:
+            self._lanes.close()
+        return self.facts
+
+    def _take(self, statement: bytes, number: int) -> None:
+        if not statement.startswith(b"INSERT INTO "):
+            statement = without_own_schema(statement, self._source)
+        kind = self._admit(statement, number)
+        if kind == "skip" or (kind == "keys" and self._table.innodb):  # which has no use for DISABLE KEYS
+            return
+        if kind == "insert":
+            self._lanes.insert(statement, number)
+        elif kind == "setting":
+            self._lexer.obey(statement)
+            self._lanes.setting(statement, number)
+        elif kind == "table":
+            self._begin_table(statement, number)
+        else:
+            if kind != "run":
+                self._lanes.drain()  # a trigger must not see rows that were there before it
+            if kind in ("code", "event"):
                 statement = self._localise(statement, kind, number)
             elif kind == "alter_database":
                 statement = re.sub(QUOTED, quote(self._database).encode().replace(b"\\", b"\\\\"), statement, count=1)
-            self._run(statement, number)
-            self.facts.statements[kind] += 1
-            self.facts.sql_bytes += len(statement)
-        return self.facts
+            self._lanes.run(statement, number)
+        self.facts.statements[kind] += 1
+        self.facts.sql_bytes += len(statement)
+
+    def _begin_table(self, statement: bytes, number: int) -> None:
+        self._end_table(number)
+        deferred = defer(statement, self._large)
+        self._table = _Table(deferred.keys, innodb=b"\n) ENGINE=InnoDB" in statement)
+        if deferred.foreign_keys:
+            self._foreign_keys.append(deferred.foreign_keys)
+        self._lanes.run(deferred.create, number)
+
+    def _end_table(self, number: int) -> None:
+        if self._table.keys:
+            self._lanes.build(self._table.keys, number)
+            self._table = _Table()
+
+    def _finish(self, number: int) -> None:
+        self._end_table(number)
+        self._lanes.finish()
+        if self._foreign_keys:
+            self._lanes.run(b"SET FOREIGN_KEY_CHECKS = 0", number)  # the rows are a snapshot's: there is none to refuse
+        for statement in self._foreign_keys:
+            self._lanes.run(statement, number)
 
     def _admit(self, statement: bytes, number: int) -> _Kind:
         """The fence: what kind of statement this is, if it is one that may run."""
@@ -164,19 +212,31 @@ class Loader:
             self.facts.events_disabled += 1
         return statement
 
-    def _run(self, statement: bytes, number: int) -> None:
-        try:
-            self._connection.query(statement)  # bytes pass through as they are
-            return
-        except pymysql.err.MySQLError as error:
-            code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
-        except OSError:
-            code = 2013
-        # Outside the handler: the driver's exception quotes rows and must not travel along as context.
-        raise LoadFailed(
-            f"The target server refused statement {number} ({_headline(statement)}) with error {code}.",
-            "Look the number up in the server's manual; the server's text is withheld because it quotes rows.",
-        )
+
+@dataclass(frozen=True)
+class _Table:
+    """The table whose rows are being loaded.
+
+    :param keys: ALTER TABLE for when they are in.
+    """
+
+    keys: bytes | None = None
+    innodb: bool = False
+
+
+def _run(connection: Connection[Any], statement: bytes, number: int) -> None:
+    try:
+        connection.query(statement)  # bytes pass through as they are
+        return
+    except pymysql.err.MySQLError as error:
+        code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+    except OSError:
+        code = 2013
+    # Outside the handler: the driver's exception quotes rows and must not travel along as context.
+    raise LoadFailed(
+        f"The target server refused statement {number} ({_headline(statement)}) with error {code}.",
+        "Look the number up in the server's manual; the server's text is withheld because it quotes rows.",
+    )
 
 
 def _bare(statement: bytes) -> bytes:

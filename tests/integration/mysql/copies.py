@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from include.backup_engine.cancel import Cancellation
@@ -15,6 +15,8 @@ from include.backup_engine.policy import SourcePolicy
 from include.backup_engine.records import SourceFacts
 from include.backup_engine.report import Reporter
 from include.backup_engine.source import read_source
+
+LANES = 2
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,16 @@ def restore_into(endpoint: Endpoint, database: str, taken: Taken) -> LoadFacts:
             connection,
             f"CREATE DATABASE {quote(database)} CHARACTER SET {census.charset} COLLATE {census.collation}",
         )
-    with closing(endpoint.connect(database)) as connection:
-        others = [str(name) for (name,) in rows(connection, "SHOW DATABASES") if name != database]
-        loader = Loader(connection, database, source_database=taken.facts.database, other_schemas=others)
+    with ExitStack() as opened:
+        connections = [opened.enter_context(closing(endpoint.connect(database))) for _ in range(1 + LANES)]
+        others = [str(name) for (name,) in rows(connections[0], "SHOW DATABASES") if name != database]
+        loader = Loader(
+            connections,
+            database,
+            source_database=taken.facts.database,
+            other_schemas=others,
+            large_tables=[table.name for table in census.tables],  # whatever their size: small ones show as much
+        )
         return loader.load(decompress(taken.chunks, taken.compression))
 
 

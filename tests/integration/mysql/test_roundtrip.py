@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import pytest
 
 from include.backup_engine.compare import Comparison
 from include.backup_engine.compression import decompress
+from include.backup_engine.errors import LoadFailed
+from include.backup_engine.mysql.load import Loader
 from include.backup_engine.mysql.server import Endpoint, rows
 from include.backup_engine.mysql.statements import split_statements
 from include.backup_engine.names import Compression
@@ -161,3 +163,18 @@ def damaged(source: Endpoint, demo: str, scratch: Endpoint, mariadb_scratch: Mar
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_every_damage_is_noticed(damaged: Comparison, damage: str) -> None:
     assert any(finding.startswith(DAMAGE[damage]) for finding in damaged.findings), damaged.findings
+
+
+def test_rows_that_an_index_built_afterwards_refuses_fail_the_load(scratch: Endpoint) -> None:
+    dump = (
+        b"CREATE TABLE `t` (\n  `id` int NOT NULL,\n  `x` int DEFAULT NULL,\n  PRIMARY KEY (`id`),\n"
+        b"  UNIQUE KEY `x` (`x`)\n) ENGINE=InnoDB;\nINSERT INTO `t` VALUES (1,1),(2,1);\n"
+        b"CREATE TABLE `u` (\n  `id` int NOT NULL\n) ENGINE=InnoDB;\nINSERT INTO `u` VALUES (1);\n"
+    )
+    with closing(scratch.connect()) as connection:
+        rows(connection, "CREATE DATABASE mirror_unique")
+    with ExitStack() as opened:
+        connections = [opened.enter_context(closing(scratch.connect("mirror_unique"))) for _ in range(3)]
+        loader = Loader(connections, "mirror_unique", source_database="s", other_schemas=[], large_tables=["t"])
+        with pytest.raises(LoadFailed, match=r"\(ALTER TABLE `t`\) with error 1062"):
+            loader.load([dump])

@@ -33,7 +33,7 @@ class Target:
 
 def loader(target: Target, database: str = "drill_x", source: str = "surgicase", **options: Any) -> Loader:
     connection = cast("Connection[Any]", target)
-    return Loader(connection, database, source_database=source, other_schemas=SCHEMAS, **options)
+    return Loader([connection], database, source_database=source, other_schemas=SCHEMAS, **options)
 
 
 def load(text: str | bytes, **options: Any) -> list[bytes]:

@@ -1,0 +1,153 @@
+"""Several connections that load one dump: rows go to whichever is free, definitions keep their order.
+
+The first connection runs everything that is not rows, in the dump's order. The others, the lanes, take rows and
+index builds; a lane first catches up with the settings that the dump has made so far, so that a statement means
+there what it means on the first. Memory is bounded: a few statements wait, never more.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from queue import SimpleQueue
+from typing import Any
+
+from pymysql.connections import Connection
+
+_BYTES_PER_LANE = 3 << 20
+"""Bytes of statements in hand per lane, so that it has its next one when it needs it; a dump's INSERT has 1 MB. A
+longer one than all of that waits until it is alone."""
+
+
+class _Lane(threading.local):
+    """A thread's own connection, and how many of the dump's settings it has made."""
+
+    connection: Connection[Any]
+    settings = 0
+
+
+class Lanes:
+    """Runs statements; with a single connection one after the other, with more of them side by side.
+
+    :param connections: open, with the same default database; the first for definitions, the others for rows.
+    :param execute: runs one statement, which is the dump's n-th, on a connection, or raises.
+    :param interrupt: ends what runs on the connections, when a statement has failed: an index build may take hours.
+    """
+
+    def __init__(
+        self,
+        connections: Sequence[Connection[Any]],
+        execute: Callable[[Connection[Any], bytes, int], None],
+        interrupt: Callable[[], object],
+    ) -> None:
+        self._first, *others = connections
+        self._execute = execute
+        self._interrupt = interrupt
+        self._settings: list[bytes] = []
+        self._rows: list[Future[None]] = []
+        self._builds: list[Future[None]] = []
+        self._lane = _Lane()
+        self._most = len(others) * _BYTES_PER_LANE
+        self._in_hand = 0
+        self._less_in_hand = threading.Condition()
+        self._pool: ThreadPoolExecutor | None = None
+        if others:
+            waiting: SimpleQueue[Connection[Any]] = SimpleQueue()
+            for connection in others:
+                waiting.put(connection)
+
+            def take_a_connection() -> None:
+                self._lane.connection = waiting.get()
+
+            self._pool = ThreadPoolExecutor(len(others), "load", initializer=take_a_connection)
+
+    def run(self, statement: bytes, number: int) -> None:
+        """Run on the first connection, now.
+
+        Raises what this statement has raised, or an earlier one on a lane.
+        """
+        self._rows, self._builds = _unfinished(self._rows), _unfinished(self._builds)
+        self._execute(self._first, statement, number)
+
+    def setting(self, statement: bytes, number: int) -> None:
+        """Run on the first connection now, and on each lane before its next statement."""
+        self.run(statement, number)
+        self._settings.append(statement)
+
+    def insert(self, statement: bytes, number: int) -> None:
+        """Run on a lane; waits while all lanes are busy and have their next statement.
+
+        Raises what an earlier statement has raised.
+        """
+        if self._pool is None:
+            self.run(statement, number)
+            return
+        with self._less_in_hand:
+            self._less_in_hand.wait_for(lambda: not self._in_hand or self._in_hand + len(statement) <= self._most)
+            self._in_hand += len(statement)
+        self._rows, made = _unfinished(self._rows), len(self._settings)
+
+        def work() -> None:
+            try:
+                self._run_on_lane(statement, number, made)
+            finally:
+                with self._less_in_hand:
+                    self._in_hand -= len(statement)
+                    self._less_in_hand.notify()
+
+        self._rows.append(self._pool.submit(work))
+
+    def build(self, statement: bytes, number: int) -> None:
+        """Run on a lane once all rows are in that were given so far."""
+        if self._pool is None:
+            self.run(statement, number)
+            return
+        rows, made = list(self._rows), len(self._settings)
+
+        def work() -> None:
+            # They began earlier, or are on this very thread's past: waiting for them cannot block them.
+            if not any(row.exception() for row in rows):
+                self._run_on_lane(statement, number, made)
+
+        self._builds.append(self._pool.submit(work))
+
+    def drain(self) -> None:
+        """Wait until all rows are in.
+
+        Raises what one of them has raised.
+        """
+        wait(self._rows)
+        self._rows = _unfinished(self._rows)
+
+    def finish(self) -> None:
+        """Wait until all rows are in and all indexes are built.
+
+        Raises what one of them has raised.
+        """
+        wait([*self._rows, *self._builds])
+        self._rows, self._builds = _unfinished(self._rows), _unfinished(self._builds)
+
+    def close(self) -> None:
+        """End what still runs, and the threads."""
+        if self._pool is None:
+            return
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        if not all(future.done() for future in [*self._rows, *self._builds]):
+            self._interrupt()
+        self._pool.shutdown(wait=True)
+
+    def _run_on_lane(self, statement: bytes, number: int, made: int) -> None:
+        # Statements come to a thread in the dump's order, so its lane never is ahead of one.
+        for setting in self._settings[self._lane.settings : made]:
+            self._execute(self._lane.connection, setting, number)
+        self._lane.settings = made
+        self._execute(self._lane.connection, statement, number)
+
+
+def _unfinished(futures: list[Future[None]]) -> list[Future[None]]:
+    """Those that are not done; raises what one of the others has raised."""
+    for future in futures:
+        if future.done():
+            future.result()
+    return [future for future in futures if not future.done()]
