@@ -28,50 +28,55 @@ from backup_airflow.retries import RETRY_BY_CAUSE
 
 from include.backup_engine.plan import Plan
 from include.backup_engine.policy import load_policy
-from include.backup_engine.recovery import Recovery, next_step
+from include.backup_engine.recovery import SAFETY_SUFFIX, Recovery, next_step
 
 policy = load_policy()
+SAFETY = {f"{name}{SAFETY_SUFFIX}": f"{name}: what recoveries have overwritten" for name in policy.sources}
 APPROVAL = "{{ ti.xcom_pull('approve', key='approval') | tojson }}"
+WHAT, WHERE, OVERWRITING = "1. What to bring back", "2. Where to", "3. Only to overwrite a database that exists"
 
 PARAMS = {
     "mode": Param(
-        "dry_run", enum=["list", "dry_run", "restore"], section="What", title="Mode",
-        values_display={"list": "List the backups", "dry_run": "Plan only: nothing is changed", "restore": "Restore"},
-        description="Begin with a plan; then trigger the same again with Restore.",
+        "dry_run", type="string", enum=["list", "dry_run", "restore"], section=WHAT, title="Mode",
+        values_display={
+            "list": "List the backups", "dry_run": "Plan only: nothing is changed", "restore": "Plan, then restore",
+        },
+        description="Not sure? Plan first, then trigger the same again as a restore.",
     ),
     "source": Param(
-        next(iter(policy.sources)), type="string", section="What", title="Source",
-        examples=list(policy.sources) + [f"{name}-safety" for name in policy.sources],
-        description="The database's name in the policy; with -safety, what earlier recoveries have overwritten.",
+        next(iter(policy.sources)), type="string", enum=[*policy.sources, *SAFETY], section=WHAT,
+        title="Source", values_display=SAFETY,
+        description="The database's name in the policy, or what recoveries have overwritten there.",
     ),
     "backup": Param(
-        "latest", type="string", minLength=1, section="What", title="Backup",
+        "latest", type="string", minLength=1, section=WHAT, title="Backup",
         examples=["latest", "db_backup_20260102_030405", "2026-01-02T03:00:00+00:00"],
-        description="latest, a backup's name, or an ISO time: the newest backup at or before it.",
+        description="latest; or a name such as db_backup_20260102_030405; or a time with its zone, such as"
+        " 2026-01-02T03:00:00+00:00, for the newest backup at or before it.",
     ),
     "tables": Param(
-        [], type=["null", "array"], items={"type": "string"}, section="What", title="Tables",
+        [], type=["null", "array"], items={"type": "string"}, section=WHAT, title="Tables",
         description="Leave empty: all tables.",
     ),
     "target_conn_id": Param(
-        None, type=["null", "string"], section="Where to", title="Connection of the target server",
-        description="Empty: the source's. The account needs the grants of include/sql/recovery_account.sql.",
+        None, type=["null", "string"], section=WHERE, title="Connection of the target server",
+        description="Such as recovery_mysql. Empty: the source's, whose account may only read.",
     ),
     "target_database": Param(
-        None, type=["null", "string"], maxLength=64, section="Where to", title="Target database",
-        description="Empty: the source's database with _restored behind it.",
+        None, type=["null", "string"], maxLength=64, section=WHERE, title="Target database",
+        description="Empty: the source's database with _restored behind it, which touches nothing that exists.",
     ),
     "overwrite": Param(
-        False, type="boolean", section="Overwriting", title="The target exists and shall be overwritten",
-        description="What it holds is backed up and kept under another name. Someone must approve it.",
+        False, type="boolean", section=OVERWRITING, title="Overwrite the target",
+        description="First a plan, then somebody's approval, then a backup of what is there, which is kept beside it.",
     ),
     "confirm": Param(
-        None, type=["null", "string"], section="Overwriting", title="Type the target database's name",
-        description="Only when overwriting.",
+        None, type=["null", "string"], section=OVERWRITING, title="Target database again",
+        description="Its name once more, letter by letter, as a confirmation.",
     ),
     "reason": Param(
-        None, type=["null", "string"], section="Overwriting", title="Reason",
-        description="Goes into the evidence; required when overwriting. No patient data.",
+        None, type=["null", "string"], section=OVERWRITING, title="Reason",
+        description="What happened, or the ticket: for who approves, and for the evidence. No patient data.",
     ),
 }  # fmt: skip
 
@@ -110,7 +115,7 @@ with DAG(
     approve = ApproveOverwriteOperator(
         task_id="approve",
         subject="Overwrite {{ ti.xcom_pull('validate_request')['database'] }}?",
-        body="```\n{{ ti.xcom_pull('plan')['text'] }}\n```",
+        body="{{ ti.xcom_pull('plan')['question'] }}\n\nWithout an answer within one hour, nothing is touched.",
         response_timeout=timedelta(hours=1),
     )
     safety = SafetyBackupOperator(task_id="safety_backup", **common)

@@ -5,6 +5,8 @@ Making it reads the whole backup back, so a plan without blockers says that the 
 
 from __future__ import annotations
 
+import re
+
 from include.backup_engine import evidence
 from include.backup_engine.crypto.data_key import Keyring
 from include.backup_engine.crypto.sidecar import BackupFacts
@@ -19,6 +21,7 @@ from include.backup_engine.stored import StoredBackup
 from include.backup_engine.survey import Place, Survey
 from include.backup_engine.verify import Verification, verify
 
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&-])")  # CommonMark, section 2.4
 _KINDS = ("table", "sequence", "view", "procedure", "function", "trigger", "event")
 
 
@@ -52,30 +55,61 @@ class Plan(Record):
         """Whether something that exists would be overwritten."""
         return self.place.overwrite and self.existing is not None and not self.existing.empty
 
+    @property
+    def comes(self) -> str:
+        """What the backup holds."""
+        kinds = [_count(number, kind) for kind, number in self.counts.items() if number]
+        return ", ".join([*kinds, f"{self.rows} rows"])
+
+    @property
+    def goes(self) -> str:
+        """What the target holds now."""
+        now = self.existing
+        if now is None:
+            return "nothing"
+        return (
+            f"{_count(now.tables, 'table')}, about {now.rows} rows, {megabytes(now.data_bytes)},"
+            f" {now.code} views and other code"
+        )
+
+    @property
+    def verdict(self) -> str:
+        """The last line."""
+        took = "unknown: no drill has passed yet" if self.expected_seconds is None else _minutes(self.expected_seconds)
+        blockers = _count(len(self.blockers), "blocker") if self.blockers else "nothing speaks against it"
+        return f"Plan: {blockers}, {_count(len(self.warnings), 'warning')}; expected duration {took}"
+
+    def question(self, requested_by: str, reason: str) -> str:
+        """What a person reads before approving an overwrite, as Markdown: the loss first."""
+        place = self.place
+        parts = [
+            f"**{_plain(place.database)} on {_plain(place.conn_id)} goes back to {self.snapshot_at}.**"
+            " What was written there since will be missing: stop the applications first.",
+            f"- **goes out**, kept as {_plain(place.databases[-1])}: {self.goes}\n"
+            f"- **comes in**, from {_plain(self.backup)}: {self.comes}",
+            *(f"**{title}**\n\n" + "\n".join(f"- {_plain(item)}" for item in items)
+              for title, items in (("Think about", self.warnings), ("Checked", self.notes)) if items),
+            _plain(self.verdict),
+            f"Asked for by {_plain(requested_by)}: {_plain(reason)}",
+        ]  # fmt: skip
+        return "\n\n".join(parts)
+
     def lines(self) -> list[str]:
         """The plan as people read it, one line each."""
-        place, now = self.place, self.existing
-        objects = ", ".join(
-            f"{count} {kind}{'s' if count != 1 else ''}" for kind, count in self.counts.items() if count
-        )
+        place = self.place
         found = [
             f"Backup {self.backup}, snapshot of {self.snapshot_at}: every frame is authentic,"
             f" {megabytes(self.verified.sql_bytes)} of SQL",
             f"From {self.source_server.flavour} {self.source_server.version}"
             f" to {self.target_server.flavour} {self.target_server.version} ({place.conn_id})",
         ]
-        if self.overwrites and now is not None:
-            found.append(
-                f"- {place.database}: {now.tables} tables, about {now.rows} rows, {megabytes(now.data_bytes)},"
-                f" {now.code} views and other code; goes to {place.databases[-1]}"
-            )
-        found.append(f"{'~' if self.overwrites else '+'} {place.database}: {objects}, {self.rows} rows")
+        if self.overwrites:
+            found.append(f"- {place.database}: {self.goes}; goes to {place.databases[-1]}")
+        found.append(f"{'~' if self.overwrites else '+'} {place.database}: {self.comes}")
         found += [f"  {note}" for note in self.notes]
         found += [f"! {warning}" for warning in self.warnings]
         found += [f"x {blocker}" for blocker in self.blockers]
-        took = "unknown: no drill has passed yet" if self.expected_seconds is None else _minutes(self.expected_seconds)
-        verdict = f"{len(self.blockers)} blockers" if self.blockers else "nothing speaks against it"
-        return [*found, f"Plan: {verdict}, {len(self.warnings)} warnings; expected duration {took}"]
+        return [*found, self.verdict]
 
 
 def make_plan(
@@ -117,9 +151,8 @@ def make_plan(
         warnings=survey.warnings,
         blockers=survey.blockers,
     )
-    with reporter.stage("Plan"):
-        for line in plan.lines():
-            (reporter.warn if line.startswith(("!", "x")) else reporter.line)(line)
+    for line in plan.lines():  # not as a stage: it would be folded away
+        (reporter.warn if line.startswith(("!", "x")) else reporter.line)(line)
     return plan
 
 
@@ -132,6 +165,15 @@ def expected_duration(vault: Vault, source: str, facts: BackupFacts | None) -> f
             seconds, drilled = float(record.facts["rto_seconds"]), int(record.facts["restoration"]["sql_bytes"])
             return round(seconds * facts.stream.sql_bytes / drilled, 1)
     return None
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it stands, on one line."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
 
 
 def _minutes(seconds: float) -> str:

@@ -130,6 +130,17 @@ class DrillPolicy(_Section):
     rpo_target_hours: float = Field(26, gt=0)
 
 
+class RecoveryPolicy(_Section):
+    """Who may approve that ``disaster_recovery`` overwrites something.
+
+    :param approvers: ids of Airflow's users; empty: everybody whom Airflow lets answer.
+    :param four_eyes: whether the one who asked for it may not approve it, too.
+    """
+
+    approvers: list[str] = []
+    four_eyes: bool = False
+
+
 class Policy(_Section):
     """The whole file."""
 
@@ -139,6 +150,7 @@ class Policy(_Section):
     schedule: SchedulePolicy = SchedulePolicy()
     retention: RetentionPolicy = RetentionPolicy()
     drill: DrillPolicy = DrillPolicy()
+    recovery: RecoveryPolicy = RecoveryPolicy()
 
     @field_validator("sources")
     @classmethod

@@ -12,7 +12,7 @@ from include.backup_engine.beside import MAX_TARGET, before_database, incoming_d
 from include.backup_engine.compare import Comparison
 from include.backup_engine.errors import RecoveryFailed, RequestRefused
 from include.backup_engine.plan import Plan
-from include.backup_engine.policy import Policy, SourcePolicy
+from include.backup_engine.policy import Policy, RecoveryPolicy, SourcePolicy
 from include.backup_engine.records import Record
 from include.backup_engine.restore import DRILL_PREFIX, Restoration
 from include.backup_engine.survey import Place
@@ -168,14 +168,43 @@ def _check_overwrite(recovery: Recovery) -> None:
 class Approval(Record):
     """Who answered the question whether the target may be overwritten, and what.
 
-    :param approved: a yes with a reason.
+    :param approved: a yes that counts.
     :param responder: ``None`` when nobody answered in time.
+    :param objection: why a yes does not count.
     """
 
     approved: bool
     responder: str | None
     responded_at: datetime | None
     reason: str
+    objection: str | None = None
+
+
+def weigh_answer(
+    rules: RecoveryPolicy, requested_by: str | None, *, yes: bool, user_id: str | None, user_name: str | None,
+    responded_at: datetime, reason: str,
+) -> Approval:  # fmt: skip
+    """Whether an answer is a yes that counts: with a reason, and of somebody who may give it.
+
+    :param requested_by: the name of the user who started the recovery, if known.
+    :param user_id: of who answered; ``None`` when nobody did.
+    """
+    objection = None
+    if yes and not reason:
+        objection = "no reason was given"
+    elif yes and rules.approvers and user_id not in rules.approvers:
+        objection = f"{user_name} is none of recovery.approvers"
+    elif yes and rules.four_eyes and requested_by is None:
+        objection = "recovery.four_eyes asks for two persons, and the run does not say who started it"
+    elif yes and rules.four_eyes and requested_by in (user_id, user_name):
+        objection = f"recovery.four_eyes asks for two persons, and {user_name} started the run"
+    return Approval(
+        approved=yes and objection is None,
+        responder=user_name or user_id,
+        responded_at=responded_at,
+        reason=reason,
+        objection=objection,
+    )
 
 
 class SafetyBackup(Record):
@@ -233,7 +262,7 @@ def require_approval(plan: Plan, approval: Approval | None, safety_backup: Safet
         return
     if approval is None or not approval.approved:
         raise RequestRefused(
-            f"Nobody has approved, giving a reason, that {plan.place.database} is overwritten.",
+            f"Nobody who may has approved, giving a reason, that {plan.place.database} is overwritten.",
             "Start the recovery again, and have it approved under Required Actions.",
         )
     if safety_backup is None:
@@ -260,7 +289,8 @@ def judge(
     if recovery.request.mode == "restore" and plan is not None and not plan.blockers:
         if plan.overwrites and not (approval and approval.approved):
             by = f"by {approval.responder}" if approval and approval.responder else "in time"
-            failures.append(f"the overwrite was not approved {by}")
+            why = f": {approval.objection}" if approval and approval.objection else ""
+            failures.append(f"the overwrite was not approved {by}{why}")
         elif plan.overwrites and safety_backup is None:
             failures.append("no safety backup was made")
         elif restoration is None:

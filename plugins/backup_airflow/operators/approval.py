@@ -6,15 +6,19 @@ from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
+from airflow.sdk.execution_time.hitl import HITLUser
 
 from include.backup_engine.errors import RequestRefused
-from include.backup_engine.recovery import Approval
+from include.backup_engine.policy import load_policy
+from include.backup_engine.recovery import Approval, weigh_answer
 
 
 class ApproveOverwriteOperator(ApprovalOperator):
     """Ask a person whether the target may be overwritten; no answer in time is a no, and so is a yes without a reason.
 
-    What was answered, by whom and when, is kept under the key ``approval``, also when it was a no.
+    The policy says who may answer (``recovery.approvers``), and whether that may be the one who started the run
+    (``recovery.four_eyes``). What was answered, by whom and when, is kept under the key ``approval``, also when it
+    was a no.
 
     .. code-block:: python
 
@@ -29,28 +33,38 @@ class ApproveOverwriteOperator(ApprovalOperator):
         # `reason` is the requester's.
         kwargs["params"] = {
             self.REASON: Param(
-                "", type="string", title="Reason", description="Why. Required to approve.", source="task"
+                "", type="string", title="Reason", source="task",
+                description="Why, for the evidence, without patient data. Approving without a reason is a rejection.",
             )
-        }
+        }  # fmt: skip
         super().__init__(defaults=self.REJECT, fail_on_reject=True, **kwargs)
+
+    def execute(self, context: Any) -> None:
+        """Ask, and let Airflow refuse answers of those who may not give one."""
+        rules, requester = load_policy().recovery, context["dag_run"].triggering_user_name
+        others = [user for user in rules.approvers if not (rules.four_eyes and user == requester)]
+        # To Airflow, nobody means everybody. Whatever it lets through is looked at again below.
+        self.assigned_users = [HITLUser(id=user, name=user) for user in others or rules.approvers] or None
+        super().execute(context)
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
         """Keep the answer, then go on or fail."""
         if "error" not in event:
             user = event.get("responded_by_user") or {}
-            reason = str((event["params_input"] or {}).get(self.REASON) or "").strip()
-            yes = event["chosen_options"] == [self.APPROVE]
-            approval = Approval(
-                approved=yes and bool(reason),
-                responder=user.get("name") or user.get("id"),
+            approval = weigh_answer(
+                load_policy().recovery,
+                context["dag_run"].triggering_user_name,
+                yes=event["chosen_options"] == [self.APPROVE],
+                user_id=user.get("id"),
+                user_name=user.get("name"),
                 responded_at=event["responded_at"],
-                reason=reason,
+                reason=str((event["params_input"] or {}).get(self.REASON) or "").strip(),
             )
             context["ti"].xcom_push(key=self.KEY, value=approval.model_dump(mode="json"))
-            if yes and not reason:
+            if approval.objection:
                 raise RequestRefused(
-                    "The overwrite was approved without a reason, which counts as a rejection.",
-                    "Start the recovery again, and give a reason when approving.",
+                    f"The overwrite was approved, which does not count: {approval.objection}.",
+                    "Start the recovery again, and let somebody who may approve it, with a reason.",
                 )
         return super().execute_complete(context, event)
 

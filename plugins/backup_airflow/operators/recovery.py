@@ -164,7 +164,7 @@ class _ChosenOperator(RecoveryOperator):
 class PlanRecoveryOperator(_ChosenOperator):
     """Read the whole backup back, look at the target, and say what would be done. Changes nothing.
 
-    Returns the plan, and under ``text`` what people read.
+    Returns the plan, and under ``question`` what a person reads who is asked for approval, as Markdown.
 
     .. code-block:: python
 
@@ -179,7 +179,7 @@ class PlanRecoveryOperator(_ChosenOperator):
         plan = make_plan(
             stored, asked.place, self.target, self.policy, self.reader_keyring, self.reporter, expected
         )  # fmt: skip
-        return plan.model_dump(mode="json") | {"text": "\n".join(plan.lines())}
+        return plan.model_dump(mode="json") | {"question": plan.question(asked.requested_by, asked.request.reason)}
 
 
 class SafetyBackupOperator(RecoveryOperator):
