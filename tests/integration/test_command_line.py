@@ -31,6 +31,7 @@ from include.backup_engine.policy import Policy
 from include.backup_engine.records import Chain
 from include.backup_engine.report import Reporter
 from include.backup_engine.store.s3 import Vault
+from tests.servers.environments import make_environment
 from tests.servers.localstack import Aws
 from tests.servers.mariadb import MariaDB
 from tests.servers.processes import ROOT
@@ -60,15 +61,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     wanted = [pin for pin in pinned if pin.partition("==")[0] in NEEDED]
     assert len(wanted) == len(NEEDED)
     (folder / "constraints.txt").write_text("\n".join(pinned))
-    uv = ROOT / ".tools" / "uv" / "bin" / "uv"
-    interpreter = folder / "venv" / "bin" / "python"
-    for command in (
-        ["venv", "--python", str(ROOT / ".venv" / "bin" / "python"), str(folder / "venv")],
-        ["pip", "install", "--python", str(interpreter), "-c", str(folder / "constraints.txt"), *wanted],
-    ):
-        done = subprocess.run([uv, "-q", *command], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-    return interpreter
+    return make_environment(folder / "venv", "-c", str(folder / "constraints.txt"), *wanted)
 
 
 @dataclass

@@ -29,6 +29,7 @@ from include.backup_engine.report import Reporter
 from include.backup_engine.store.catalog import Catalog
 from include.backup_engine.store.s3 import Vault
 from tests.demo.surgicase import connector, generate
+from tests.servers.environments import make_environment
 from tests.servers.localstack import Aws
 from tests.servers.mariadb import MariaDB
 from tests.servers.processes import ROOT
@@ -113,14 +114,7 @@ def _programs(folder: Path) -> str:
     """A PATH with this environment's python, and AWS's command line, which cannot share it."""
     tools = ROOT / ".tools" / "aws-cli"
     if not (tools / _AWS_CLI).exists():
-        uv, settings = (
-            str(ROOT / ".tools" / "uv" / "bin" / "uv"),
-            {"UV_PYTHON_DOWNLOADS": "never", "UV_SYSTEM_CERTS": "1"},
-        )
-        python = str(ROOT / ".venv" / "bin" / "python")
-        for command in (["venv", "--clear", "--python", python, str(tools)],
-                        ["pip", "install", "--python", str(tools / "bin" / "python"), _AWS_CLI]):  # fmt: skip
-            subprocess.run([uv, *command, "-q"], check=True, timeout=300, env=os.environ | settings)
+        make_environment(tools, _AWS_CLI)
         (tools / _AWS_CLI).touch()
     folder.mkdir()
     # By its interpreter: a script in a folder with a long or spaced name cannot start by itself.

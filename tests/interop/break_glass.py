@@ -8,11 +8,11 @@ import re
 import subprocess
 from pathlib import Path
 
+from tests.servers.environments import make_environment
 from tests.servers.processes import ROOT
 
 PROGRAM = ROOT / "include" / "break_glass" / "decrypt_backup.py"
 _FOLDER = ROOT / ".tools" / "break-glass"
-_UV = ROOT / ".tools" / "uv" / "bin" / "uv"
 
 
 def environment() -> Path:
@@ -23,15 +23,9 @@ def environment() -> Path:
     if not (_FOLDER / "stamp").exists() or (_FOLDER / "stamp").read_text() != stamp:
         pins = re.findall(r"^(?:boto3|cryptography)==\S+", lock.read_text(), re.MULTILINE)
         assert len(pins) == 2
-        _run(str(_UV), "venv", "-q", "--clear", "--python", str(ROOT / ".venv" / "bin" / "python"), str(_FOLDER))
-        _run(str(_UV), "pip", "install", "-q", "--python", str(python), "--constraint", str(lock), *pins)
+        make_environment(_FOLDER, "--constraint", str(lock), *pins)
         (_FOLDER / "stamp").write_text(stamp)
     return python
-
-
-def _run(*argv: str) -> None:
-    settings = {"UV_PYTHON_DOWNLOADS": "never", "UV_SYSTEM_CERTS": "1"}
-    subprocess.run(argv, check=True, timeout=300, env=os.environ | settings)
 
 
 def run_python(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
