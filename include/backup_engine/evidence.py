@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from include.backup_engine.errors import BackupExists, EvidenceError
-from include.backup_engine.records import Record
+from include.backup_engine.records import Record, StoredObject
 from include.backup_engine.store.catalog import Entry
 from include.backup_engine.store.s3 import Vault
 from include.backup_engine.verify import Verification
@@ -115,11 +115,33 @@ def backup_facts(entry: Entry, verification: Verification) -> dict[str, Any]:
 def records(reader: Vault, *, newest_first: bool = False) -> Iterator[tuple[str, bytes, EvidenceRecord]]:
     """All records, oldest first unless told otherwise, as stored and as read."""
     for key in sorted(_keys(reader), key=_number, reverse=newest_first):
-        raw = reader.get(key, max_bytes=_MAX_RECORD_BYTES)
-        try:
-            yield key, raw, EvidenceRecord.model_validate_json(raw)
-        except ValueError:
-            raise EvidenceError(f"{key} is not an evidence record.", "Look at its versions in the bucket.") from None
+        yield (key, *read(reader, key))
+
+
+def read(reader: Vault, key: str) -> tuple[bytes, EvidenceRecord]:
+    """One record, as stored and as read.
+
+    :raises EvidenceError: it is not one.
+    """
+    raw = reader.get(key, max_bytes=_MAX_RECORD_BYTES)
+    try:
+        return raw, EvidenceRecord.model_validate_json(raw)
+    except ValueError:
+        raise EvidenceError(f"{key} is not an evidence record.", "Look at its versions in the bucket.") from None
+
+
+def since(reader: Vault, moment: datetime) -> list[StoredObject]:
+    """The records of the month of ``moment`` and of later ones, unread, oldest first."""
+    month = f"{moment.astimezone(UTC):%Y/%m}"
+    found = sorted(_objects(reader), key=lambda item: _number(item.key))
+    return [item for item in found if item.key.removeprefix(f"{reader.prefix}evidence/")[:7] >= month]
+
+
+def backup_id_of(record: EvidenceRecord) -> str | None:
+    """The backup that the record of a backup or a drill is about."""
+    facts = record.facts.get("picked", {}) if record.kind == "drill" else record.facts
+    backup_id = facts.get("backup_id") if record.kind in ("backup", "drill") else None
+    return backup_id if isinstance(backup_id, str) else None
 
 
 def check_chain(reader: Vault) -> int:
@@ -147,8 +169,12 @@ def checked(reader: Vault) -> Iterator[EvidenceRecord]:
         yield record
 
 
+def _objects(reader: Vault) -> Iterator[StoredObject]:
+    return (item for item in reader.list(f"{reader.prefix}evidence/") if _KEY.search(item.key))
+
+
 def _keys(reader: Vault) -> Iterator[str]:
-    return (o.key for o in reader.list(f"{reader.prefix}evidence/") if _KEY.search(o.key))
+    return (item.key for item in _objects(reader))
 
 
 def _number(key: str) -> int:

@@ -279,7 +279,7 @@ def plan_retention(
     alarm = None
     try:
         for record in evidence.checked(reader):
-            if record.source == source and (backup_id := _about(record)):
+            if record.source == source and (backup_id := evidence.backup_id_of(record)):
                 proofs[record.kind, backup_id] = record.outcome == "passed"
     except EvidenceError as error:
         alarm = f"the evidence cannot be relied on: {error.cause.rstrip('.')}"
@@ -308,11 +308,6 @@ def hold_markers(key: str) -> set[str]:
     """Keys at which an object, whatever its content, holds the backup at ``key``: its short or its whole name."""
     folder, _, name = key.rpartition("/")
     return {f"{folder}/{name.partition('.sql.')[0]}{HOLD_SUFFIX}", key + HOLD_SUFFIX}
-
-
-def _about(record: evidence.EvidenceRecord) -> str | None:
-    facts = record.facts.get("picked", {}) if record.kind == "drill" else record.facts
-    return facts.get("backup_id") if record.kind in ("backup", "drill") else None
 
 
 def _survey(

@@ -143,6 +143,7 @@ def world(
     environment = {
         "PATH": os.environ["PATH"],
         "BACKUP_POLICY": str(folder / "policy.yaml"),
+        "XDG_CACHE_HOME": str(folder / "cache"),
         "AIRFLOW_CONN_AWS_BACKUP_READER": aws.airflow_connection(),
         "AIRFLOW_CONN_CLINIC_MYSQL": as_root(mariadb_source),
         "AIRFLOW_CONN_SCRATCH_MYSQL": as_root(mariadb_scratch),
@@ -172,10 +173,13 @@ def test_list(world: World) -> None:
         assert row["size"] > 1000
     assert [row["format_version"] for row in listed] == [2, 2, 1]
     done = world.run("list")
-    assert [line.split()[:3] for line in done.stdout.splitlines()] == [
-        [row["name"], "clinic", "complete"] for row in listed
-    ]
+    title, *lines = done.stdout.splitlines()
+    assert title.split() == ["BACKUP", "SOURCE", "STATE", "SIZE", "AGE", "VERDICT", "LAST", "DRILL", "LOCKED", "TO",
+                             "KMS", "KEY"]  # fmt: skip
+    assert [line.split()[:3] for line in lines] == [[row["name"], "clinic", "complete"] for row in listed]
     assert done.stderr == "3 backups\n"
+    assert world.run("list", "--limit", "2").stderr == "2 of 3 backups\n"
+    assert [row["name"] for row in world.json("list", "--limit", "1")] == [world.names["zstd"].stem]
 
 
 def test_show(world: World) -> None:
@@ -185,11 +189,18 @@ def test_show(world: World) -> None:
     assert document["source"] == "clinic"
     assert document["database"] == DATABASE
     assert {"backup_id", "kms_key_id", "encrypted_data_key", "algorithm", "metadata", "census", "consistency",
-            "stream", "ciphertext_sha256", "sidecar_mac", "chain"} <= document.keys()  # fmt: skip
+            "stream", "ciphertext_sha256", "sidecar_mac", "chain", "listed"} <= document.keys()  # fmt: skip
     text = world.run("show", str(name.taken_at + timedelta(hours=1))).stdout  # the newest at that time
-    assert f"object_name            {name.object_name}" in text
-    for line in ("table      cases", "table      patients", "view       open_cases", "trigger    t", "event      e"):
-        assert f"  {line}" in text
+    first, _, tables = text.partition("\n\n")
+    told = dict(line.split(maxsplit=1) for line in first.replace("last drill", "drill").splitlines())
+    assert told["backup"] == f"{name.stem}, of clinic"
+    assert told["taken"].startswith("2026-01-03 03:04:05 UTC, ")
+    assert told["holds"] == f"database {DATABASE}: 2 tables, 5 rows, 3 objects"
+    assert (told["drill"], told["locked"]) == ("none", "no")
+    assert told["KMS"] == f"keys    {world.policy.vault.data_key_id}"
+    assert [tuple(line.split()) for line in tables.splitlines()[1:]] == [
+        ("table", "cases", "3"), ("table", "patients", "2"), ("view", "open_cases"), ("trigger", "t"), ("event", "e")
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("label", ["original", "zstd"])

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from include.backup_engine.cache import Cache
 from include.backup_engine.connections import aws_clients, connection_from_environment
 from include.backup_engine.errors import BackupMissing
 from include.backup_engine.keys import with_sse_key_arn
 from include.backup_engine.policy import Policy, load_policy
-from include.backup_engine.report import Reporter
+from include.backup_engine.report import Reporter, TerminalReporter
 from include.backup_engine.store.catalog import Catalog
 from include.backup_engine.store.s3 import Vault
 from include.backup_engine.stored import StoredBackup, open_stored
@@ -31,7 +33,9 @@ class Desk:
         self.keyring = clients.keyring()
         self.vault = Vault(clients.s3, with_sse_key_arn(self.policy.vault, self.keyring))
         self.catalog = Catalog(self.vault)
-        self.reporter = Reporter(logging.getLogger("backup"))
+        self.cache = Cache.of_bucket(self.vault.client.meta.endpoint_url, self.vault.bucket, self.vault.prefix)
+        logger = logging.getLogger("backup")
+        self.reporter = TerminalReporter(logger, sys.stderr) if sys.stderr.isatty() else Reporter(logger)
 
     @property
     def source(self) -> str:
@@ -82,3 +86,16 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def print_json(document: object) -> None:
     """Answer to a program."""
     print(json.dumps(document, indent=2, default=str))
+
+
+def table(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Texts in columns; the first line is the head."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+
+
+def positive(text: str) -> int:
+    """A number of things, for argparse; :class:`ValueError` when it is none."""
+    if (number := int(text)) < 1:
+        raise ValueError
+    return number

@@ -20,7 +20,7 @@ from include.backup_engine.store.s3 import Vault
 
 State = Literal["complete", "incomplete", "unreadable", "unknown_format"]
 
-_READERS = 8
+READERS = 8
 _CLOCK_SKEW = timedelta(minutes=15)  # S3 refuses requests from clocks that are further off (RequestTimeTooSkewed)
 
 
@@ -40,6 +40,7 @@ class Entry:
     :param problem: one sentence, when something is wrong.
     :param sidecar: parsed, not authenticated.
     :param sidecar_version: S3's version id of ``raw_sidecar``.
+    :param seen: changes whenever the dump or the sidecar is written again, as far as a list shows it.
     """
 
     name: BackupName | None
@@ -52,6 +53,7 @@ class Entry:
     sidecar: Sidecar | OriginalSidecar | None = None
     raw_sidecar: bytes | None = None
     sidecar_version: str | None = None
+    seen: str | None = None
 
     @property
     def sidecar_key(self) -> str:
@@ -80,9 +82,8 @@ class Catalog:
 
     def entries(self, source: str | None = None) -> list[Entry]:
         """All backups of one source, or of all sources and of the original system; newest first."""
-        listed = self._listed(source)
-        with ThreadPoolExecutor(_READERS) as pool:
-            return list(pool.map(self._read, listed))
+        with ThreadPoolExecutor(READERS) as pool:
+            return list(pool.map(self.read, self.listed(source)))
 
     def find(self, source: str | None, selector: str) -> Entry:
         """The complete backup that is meant.
@@ -98,10 +99,10 @@ class Catalog:
             return self._named(source, selector)
         candidates = [
             entry
-            for entry in self._listed(source)
+            for entry in self.listed(source)
             if entry.source == source and entry.taken_at <= before and not entry.future
         ]
-        for entry in map(self._read, candidates):
+        for entry in map(self.read, candidates):
             if entry.state == "complete":
                 return entry
         raise BackupMissing(
@@ -110,33 +111,14 @@ class Catalog:
             "List the backups: the list shows what is there, and what is wrong with it.",
         )
 
-    def _named(self, source: str | None, selector: str) -> Entry:
-        name = BackupName.parse(selector)
-        wanted = selector.rsplit("/", 1)[-1].removesuffix(SIDECAR_SUFFIX)
-        found: list[Entry] = []
-        for place in dict.fromkeys((source, None)):
-            for entry in self._listed(place):
-                if entry.source == place and wanted in (entry.name and entry.name.stem, entry.key.rsplit("/", 1)[-1]):
-                    found.append(self._read(entry))
-            if found:
-                break
-        complete = [entry for entry in found if entry.state == "complete"]
-        if len(complete) == 1:
-            return complete[0]
-        if complete:
-            raise BackupMissing(f"{len(complete)} backups are named {name}.", "Give the whole name, with its ending.")
-        if found:
-            raise BackupMissing(f"The backup {name} is {found[0].state}: {found[0].problem}", "Choose another one.")
-        raise BackupMissing(
-            f"There is no backup {name} of {source or 'the original system'}.", "List the backups to see their names."
-        )
-
-    def _listed(self, source: str | None) -> list[Entry]:
+    def listed(self, source: str | None) -> list[Entry]:
+        """What the keys alone tell, newest first: ``complete`` only means that both objects are there."""
         prefix = source_prefix(self._vault.prefix, source) if source else self._vault.prefix
         entries = _from_keys(self._vault.list(prefix), self._vault.prefix)
         return sorted(entries, key=lambda entry: (entry.taken_at, entry.key), reverse=True)
 
-    def _read(self, entry: Entry) -> Entry:
+    def read(self, entry: Entry) -> Entry:
+        """A listed entry with its sidecar, and with what that says about its state."""
         if entry.state != "complete":
             return entry
         try:
@@ -154,6 +136,27 @@ class Catalog:
         if problem := _contradiction(sidecar, entry):
             return replace(entry, state="unreadable", problem=problem)
         return replace(entry, problem="It is named for a later time than it was stored at.") if entry.future else entry
+
+    def _named(self, source: str | None, selector: str) -> Entry:
+        name = BackupName.parse(selector)
+        wanted = selector.rsplit("/", 1)[-1].removesuffix(SIDECAR_SUFFIX)
+        found: list[Entry] = []
+        for place in dict.fromkeys((source, None)):
+            for entry in self.listed(place):
+                if entry.source == place and wanted in (entry.name and entry.name.stem, entry.key.rsplit("/", 1)[-1]):
+                    found.append(self.read(entry))
+            if found:
+                break
+        complete = [entry for entry in found if entry.state == "complete"]
+        if len(complete) == 1:
+            return complete[0]
+        if complete:
+            raise BackupMissing(f"{len(complete)} backups are named {name}.", "Give the whole name, with its ending.")
+        if found:
+            raise BackupMissing(f"The backup {name} is {found[0].state}: {found[0].problem}", "Choose another one.")
+        raise BackupMissing(
+            f"There is no backup {name} of {source or 'the original system'}.", "List the backups to see their names."
+        )
 
 
 def _from_keys(objects: Iterable[StoredObject], prefix: str) -> Iterator[Entry]:
@@ -178,7 +181,12 @@ def _from_keys(objects: Iterable[StoredObject], prefix: str) -> Iterator[Entry]:
         elif name is None:
             state, problem = "unreadable", "Its key does not end in the name of a backup."
         stored_at = (dump or sidecars[key]).last_modified or datetime.min.replace(tzinfo=UTC)
-        yield Entry(name, folder or None, key, dump.size if dump else None, stored_at, state, problem)
+        size = dump.size if dump else None
+        yield Entry(name, folder or None, key, size, stored_at, state, problem, seen=_seen(dump, sidecars.get(key)))
+
+
+def _seen(*objects: StoredObject | None) -> str:
+    return " ".join(f"{item.etag} {item.size} {item.last_modified}" for item in objects if item is not None)
 
 
 def _name(key: str) -> BackupName | None:

@@ -14,6 +14,7 @@ from include.backup_engine.beside import drop_incoming, tidy
 from include.backup_engine.compare import Comparison, compare_with_snapshot
 from include.backup_engine.crypto.sidecar import BackupFacts
 from include.backup_engine.errors import RecoveryFailed, RequestRefused, RestoreRefused, UnsupportedFormat
+from include.backup_engine.listing import list_backups
 from include.backup_engine.mysql.server import Endpoint
 from include.backup_engine.names import BackupName
 from include.backup_engine.plan import Plan, expected_duration, make_plan
@@ -105,17 +106,13 @@ class ListBackupsOperator(RecoveryOperator):
 
     def execute(self, context: Any) -> int:
         """List."""
-        entries = Catalog(self.reader_vault).entries(self.asked.request.source)
-        for entry in entries[:_LISTED]:
-            facts = entry.sidecar.facts if entry.sidecar else None
-            self.reporter.line(
-                f"{entry.name or entry.key}: {entry.state}", taken_at=entry.taken_at,
-                size=megabytes(entry.size or 0), problem=entry.problem,
-                consistency=facts.consistency.verdict if facts else None,
-                rows=facts.census.rows if facts else None, key=entry.sidecar.kms_key_id if entry.sidecar else None,
-            )  # fmt: skip
-        complete = sum(entry.state == "complete" for entry in entries)
-        self.reporter.line(f"{complete} of {len(entries)} backups are complete", shown=min(len(entries), _LISTED))
+        listing = list_backups(self.reader_vault, self.asked.request.source, self.reporter, limit=_LISTED)
+        for backup in listing.backups:
+            self.reporter.line(f"{backup.name}: {backup.state}", **backup.model_dump(exclude={"name", "state"}))
+        for warning in listing.warnings:
+            self.reporter.warn(warning)
+        complete = sum(backup.state == "complete" for backup in listing.backups)
+        self.reporter.line(f"{complete} of {len(listing.backups)} backups are complete", there_are=listing.total)
         return complete
 
 
