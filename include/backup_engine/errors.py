@@ -115,6 +115,14 @@ class BackupExists(BackupError):
     """A finished backup already has this name; finished backups are never overwritten."""
 
 
+class BackupChanged(BackupError):
+    """A stored backup is not the one that was read: somebody has changed it in between."""
+
+
+class RewrapRefused(BackupError):
+    """A data key must not, or cannot, be wrapped for this KMS key or in this backup's format."""
+
+
 # A stored copy that is not what it claims -------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""The evidence: one record per backup, drill, recovery and deletion, each with the digest of the one before.
+"""The evidence: one record per backup, drill, recovery, deletion and re-wrap, each with the digest of the one before.
 
 Records are numbered; a number is taken by creating its key conditionally, so two writers cannot take the same
 one. Removing or changing a record breaks the chain at the next, which :func:`check_chain` finds with nothing
@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from include.backup_engine.errors import BackupExists, EvidenceError
 from include.backup_engine.records import Record, StoredObject
-from include.backup_engine.store.catalog import Entry
+from include.backup_engine.store.catalog import Catalog, Entry
 from include.backup_engine.store.s3 import Vault
 from include.backup_engine.verify import Verification
 
@@ -25,7 +25,7 @@ _KEY = re.compile(r"evidence/(?P<year>\d{4})/(?P<month>\d{2})/(?P<number>\d{8})\
 _MAX_RECORD_BYTES = 1 << 20
 _TRIES = 20
 
-Kind = Literal["backup", "drill", "recovery", "deletion"]
+Kind = Literal["backup", "drill", "recovery", "deletion", "rewrap"]
 
 
 class EvidenceRecord(Record):
@@ -167,6 +167,38 @@ def checked(reader: Vault) -> Iterator[EvidenceRecord]:
             )
         digest, number = hashlib.sha256(raw).hexdigest(), record.number
         yield record
+
+
+def check_links(reader: Vault, source: str) -> int:
+    """Check that each backup of a source follows from the one that its ``chain`` names; returns how many do.
+
+    The one before must be there with the sidecar that it had, or with what recorded re-wraps have made of that; or
+    its deletion is recorded. Sidecars are compared here, not authenticated: who opens a backup does that.
+
+    :raises EvidenceError: naming the first backup whose predecessor was changed or removed without a record.
+    """
+    history = [record for record in checked(reader) if record.source == source]
+    deleted = {record.facts.get("backup_id") for record in history if record.kind == "deletion"}
+    changes = [record.facts for record in history if record.kind == "rewrap"]
+    entries = Catalog(reader).entries(source)
+    facts = [(entry, entry.sidecar.facts) for entry in entries if entry.sidecar and entry.sidecar.facts]
+    found = {about.backup_id: entry for entry, about in facts}
+    links = 0
+    for entry, chain in ((entry, about.chain) for entry, about in facts):
+        previous = found.get(chain.previous_backup_id or "")
+        if chain.previous_backup_id is None or (previous is None and chain.previous_backup_id in deleted):
+            continue
+        known = {chain.previous_sidecar_sha256}
+        for change in changes:
+            if change.get("previous_sidecar_sha256") in known:
+                known.add(change.get("sidecar_sha256"))
+        if previous is None or hashlib.sha256(previous.raw_sidecar or b"").hexdigest() not in known:
+            raise EvidenceError(
+                f"The backup before {entry.key} was {'removed' if previous is None else 'changed'} without a record.",
+                "Compare the object versions in the bucket with CloudTrail.",
+            )
+        links += 1
+    return links
 
 
 def _objects(reader: Vault) -> Iterator[StoredObject]:

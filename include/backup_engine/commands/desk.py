@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from include.backup_engine.cache import Cache
 from include.backup_engine.connections import aws_clients, connection_from_environment
+from include.backup_engine.crypto.data_key import Keyring
 from include.backup_engine.errors import BackupMissing
 from include.backup_engine.keys import with_sse_key_arn
 from include.backup_engine.policy import Policy, load_policy
@@ -57,6 +58,10 @@ class Desk:
         """The vault as another role sees it."""
         clients = aws_clients(connection_from_environment(conn_id), self.policy.vault.region)
         return Vault(clients.s3, self.vault.policy)
+
+    def keyring_as(self, conn_id: str) -> Keyring:
+        """KMS as another role sees it."""
+        return aws_clients(connection_from_environment(conn_id), self.policy.vault.region).keyring()
 
 
 Run = Callable[[Desk, argparse.Namespace], None]

@@ -337,8 +337,38 @@ def seal(sidecar: Sidecar | OriginalSidecar, data_key: DataKey) -> bytes:
     """The document to store, with its MAC, indented for people."""
     document = sidecar.model_dump(mode="json", exclude_none=True, exclude={"sidecar_mac"})
     document |= document.pop("facts", {})
-    mac = SidecarMac(alg="HMAC-SHA256", value=encode(_mac(document, data_key, decode(sidecar.iv))))
-    return json.dumps(document | {"sidecar_mac": mac.model_dump()}, indent=2, ensure_ascii=False).encode()
+    return _sealed(document, data_key, decode(sidecar.iv))
+
+
+def _sealed(document: dict[str, Any], data_key: DataKey, message_id: bytes) -> bytes:
+    rest = {key: value for key, value in document.items() if key != "sidecar_mac"}
+    mac = SidecarMac(alg="HMAC-SHA256", value=encode(_mac(rest, data_key, message_id)))
+    return json.dumps(rest | {"sidecar_mac": mac.model_dump()}, indent=2, ensure_ascii=False).encode()
+
+
+def wrapped_copies(sidecar: Sidecar | OriginalSidecar) -> list[WrappedKey]:
+    """The copies of the data key that a sidecar holds; v1 has room for one."""
+    if isinstance(sidecar, Sidecar):
+        return [key.wrapped() for key in sidecar.encrypted_data_keys]
+    return [WrappedKey(sidecar.kms_key_id, decode(sidecar.encrypted_data_key))]
+
+
+def with_copy(raw: bytes, copy: WrappedKey, data_key: DataKey) -> bytes:
+    """A stored document with one more copy of its data key, sealed anew; in v1 that copy replaces the only one.
+
+    All else stays as it is, fields that this release does not know included.
+
+    :param raw: authentic (:func:`check_mac`).
+    :raises SidecarMalformed: when it holds as many copies as a reader takes.
+    """
+    sidecar, document = parse(raw), _load(raw)
+    if isinstance(sidecar, OriginalSidecar):
+        document |= {"kms_key_id": copy.key_arn, "encrypted_data_key": encode(copy.ciphertext)}
+    else:
+        document["encrypted_data_keys"].append(EncryptedDataKey.of(copy).model_dump())
+    sealed = _sealed(document, data_key, decode(sidecar.iv))
+    parse(sealed)
+    return sealed
 
 
 def check_mac(raw: bytes, data_key: DataKey, message_id: bytes) -> None:

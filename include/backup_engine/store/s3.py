@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from include.backup_engine.errors import BackupExists, StoredCopyDiffers
+from include.backup_engine.errors import BackupChanged, BackupError, BackupExists, StoredCopyDiffers
 from include.backup_engine.policy import VaultPolicy
 from include.backup_engine.records import StoredObject
 from include.backup_engine.store.aws import already_stored, error_code, store_errors, stored_object, was_retried
@@ -114,23 +114,38 @@ class Vault:
 
         :raises BackupExists: the key exists, and was not written by this very call.
         """
+        refused = BackupExists(
+            f"{key} exists already; what is finished is never overwritten.",
+            "Look at it (show, verify): an earlier try may have finished. A new backup takes a new name.",
+        )
+        return self._put(key, body, content_type, {"IfNoneMatch": "*"}, refused)
+
+    def replace(self, key: str, body: bytes, *, content_type: str, etag: str) -> StoredObject:
+        """Store the next version of a small object, if it is still the one that was read (``If-Match``).
+
+        :param etag: of what was read.
+        :raises BackupChanged: it is another one by now.
+        """
+        refused = BackupChanged(
+            f"{key} has been changed since it was read.", "Run it again: it takes up what is there by then."
+        )
+        return self._put(key, body, content_type, {"IfMatch": etag}, refused)
+
+    def _put(
+        self, key: str, body: bytes, content_type: str, condition: Mapping[str, str], refused: BackupError
+    ) -> StoredObject:
         checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
-        request = self._protection() | {"ContentType": content_type, "ChecksumSHA256": checksum}
+        request = self._protection() | {"ContentType": content_type, "ChecksumSHA256": checksum} | dict(condition)
         with store_errors(f"Writing {key}"):
             try:
-                answer = self.client.put_object(
-                    Bucket=self.bucket, Key=key, Body=io.BytesIO(body), IfNoneMatch="*", **request
-                )
+                answer = self.client.put_object(Bucket=self.bucket, Key=key, Body=io.BytesIO(body), **request)
             except ClientError as error:
                 if error_code(error) != "PreconditionFailed":
                     raise
                 ours = already_stored(self.client, self.bucket, key, checksum) if was_retried(error) else None
                 if ours is not None:
                     return ours
-                raise BackupExists(
-                    f"{key} exists already; what is finished is never overwritten.",
-                    "Look at it (show, verify): an earlier try may have finished. A new backup takes a new name.",
-                ) from None
+                raise refused from None
         stored = stored_object(self.bucket, key, answer, size=len(body), checksum=checksum)
         if answer.get("ChecksumSHA256", checksum) != checksum or stored.sse != "aws:kms":
             raise StoredCopyDiffers(
