@@ -2,114 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import re
 import sqlite3
-import time
-import urllib.parse
-from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from typing import Any
 
-import pytest
-
-from include.backup_engine import evidence
-from include.backup_engine.compare import compare_census
-from include.backup_engine.errors import BackupMissing
-from include.backup_engine.evidence import EvidenceRecord
-from include.backup_engine.mysql.census import add_fingerprints, take_census
-from include.backup_engine.mysql.server import Endpoint
-from include.backup_engine.records import Census
-from include.backup_engine.store.catalog import Catalog
-from tests.demo.stack import SOURCE, Stack, create_account
-from tests.servers.airflow import Airflow
-from tests.servers.processes import ROOT, wait_until
-
-DAG = "disaster_recovery"
-EXAMPLES: dict[str, dict[str, Any]] = {
-    name: json.loads(text)
-    for name, text in re.findall(
-        r"^```json trigger=(\w+)\n(.*?)^```$",
-        (ROOT / "docs" / "runbook.md").read_text(),
-        re.DOTALL | re.MULTILINE,
-    )
-}
-
-
-@dataclass
-class Site:
-    """A running Airflow, the server that is recovered, and what its newest backup holds."""
-
-    airflow: Airflow
-    stack: Stack
-    snapshot: Census
-
-    def run(self, conf: dict[str, Any]) -> str:
-        return self.airflow.trigger(DAG, conf)
-
-    def wait(self, run_id: str) -> tuple[str, dict[str, str | None]]:
-        return self.airflow.wait(DAG, run_id, 400), self.airflow.task_states(DAG, run_id)
-
-    def wait_for_question(self, run_id: str) -> None:
-        wait_until(
-            lambda: self.airflow.task_states(DAG, run_id).get("approve") == "awaiting_input",
-            240,
-            "nobody is asked for approval",
-            every=0.5,
-        )
-
-    def answer(self, run_id: str, option: str, reason: str) -> None:
-        self.wait_for_question(run_id)
-        # Airflow fails a task that is answered before its scheduler has heard from the executor that it is parked,
-        # and no API tells when it has. No person is that quick.
-        time.sleep(3)
-        path = f"/dags/{DAG}/dagRuns/{urllib.parse.quote(run_id, safe='')}/taskInstances/approve/-1/hitlDetails"
-        question = self.airflow.api("GET", path)
-        assert "Plan: nothing speaks against it" in question["body"]
-        body = {"chosen_options": [option], "params_input": {"approval_reason": reason}}
-        self.airflow.api("PATCH", path, body)
-
-    def census(self, database: str) -> Census:
-        root = Endpoint(unix_socket=str(self.stack.source.endpoint.socket), user="root").connect(database)
-        with root:
-            return add_fingerprints(root, database, take_census(root, "mariadb", database))
-
-    def differences(self, expected: Census, database: str) -> list[str]:
-        return compare_census(expected, self.census(database), events_disabled=False)[0]
-
-    def databases(self) -> set[str]:
-        return {str(name) for (name,) in self.stack.source.sql(f"SHOW DATABASES LIKE '{SOURCE}%'")}
-
-    def last_record(self) -> EvidenceRecord:
-        [(_, _, record), *_] = evidence.records(self.stack.vault(), newest_first=True)
-        return record
-
-
-@pytest.fixture(scope="module")
-def site(airflow: Airflow, demo_stack: Stack) -> Iterator[Site]:
-    server, vault = demo_stack.source, demo_stack.vault()
-    create_account(server, "recovery_account.sql", "recovery", "recovery-secret")
-    server.sql(
-        "SET GLOBAL log_bin_trust_function_creators = 1;"
-        "GRANT SELECT, EXECUTE ON `surgicase\\_before\\_%`.* TO surgicase_app@'%'"
-    )
-    assert server.certificate is not None
-    where = server.endpoint
-    connection = {
-        "connection_id": "recovery_mysql", "conn_type": "mysql", "host": where.host, "port": where.port,
-        "login": "recovery", "password": "recovery-secret",
-        "extra": json.dumps({"ssl": {"ca": str(server.certificate.authority)}}),
-    }  # fmt: skip
-    airflow.api("POST", "/connections", connection)
-    try:
-        entry = Catalog(vault).find(SOURCE, "latest")
-    except BackupMissing:
-        run_id = airflow.trigger("nightly_backup")
-        assert airflow.wait("nightly_backup", run_id) == "success"
-        entry = Catalog(vault).find(SOURCE, "latest")
-    assert entry.sidecar is not None and entry.sidecar.facts is not None
-    yield Site(airflow, demo_stack, entry.sidecar.facts.census)
+from tests.demo.stack import SOURCE
+from tests.e2e.recovery_site import DAG, EXAMPLES, Site
 
 
 def test_list_and_plan_change_nothing(site: Site) -> None:
