@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from include.backup_engine.excerpt import Excerpt
 from include.backup_engine.mysql.census import add_fingerprints, take_census
 from include.backup_engine.mysql.health import Health, check_health
 from include.backup_engine.mysql.server import Endpoint, identify
@@ -41,14 +42,23 @@ class Comparison(Record):
 
 
 def compare_with_snapshot(
-    expected: Census, endpoint: Endpoint, database: str, reporter: Reporter, *, events_disabled: bool
+    expected: Census,
+    endpoint: Endpoint,
+    database: str,
+    reporter: Reporter,
+    *,
+    events_disabled: bool,
+    excerpt: Excerpt | None = None,
 ) -> Comparison:
     """Compare a restored database with the census of its backup, then see whether it works.
 
     :param expected: from the sidecar.
+    :param excerpt: what was restored, when that was some tables only.
     :param events_disabled: whether events must be disabled there, as in a drill.
     :raises SourceUnavailable, PreflightError: the restored copy cannot be read.
     """
+    absent = excerpt.absent_from(expected) if excerpt else set()
+    expected = excerpt.part_of(expected) if excerpt else expected
     connection = endpoint.connect(database)
     try:
         with reporter.stage("Count, hash and compare"):
@@ -56,7 +66,7 @@ def compare_with_snapshot(
             actual = add_fingerprints(connection, database, take_census(connection, flavour, database))
             findings, not_compared = compare_census(expected, actual, events_disabled=events_disabled)
         with reporter.stage("Run every view, look for orphans"):
-            health: Health = check_health(connection, database)
+            health: Health = check_health(connection, database, absent)
     finally:
         connection.close()
     comparison = Comparison(

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import zstandard
-from isal import igzip, isal_zlib
+from isal import isal_zlib
 
 from include.backup_engine.errors import ContentIncomplete
 from include.backup_engine.names import Compression
@@ -22,7 +22,7 @@ _GZIP_LEVEL = 3
 _ZSTD_LEVEL = 3
 _GZIP_WBITS = 31  # zlib's way to ask for a gzip header and trailer
 _READ = 1 << 20
-_GzipFile: Any = igzip.IGzipFile  # untyped upstream
+_Decompressor: Any = isal_zlib.decompressobj  # untyped upstream
 _GzipError: Any = isal_zlib.error  # untyped upstream
 
 
@@ -75,7 +75,7 @@ class Compressor:
 
 
 class _ChunkReader(io.RawIOBase):
-    """A file object over chunks, which is what the decompressors read from."""
+    """A file object over chunks, which is what zstd's decompressor reads from."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
@@ -97,24 +97,47 @@ class _ChunkReader(io.RawIOBase):
 
 
 def decompress(chunks: Iterable[bytes], compression: Compression) -> Iterator[bytes]:
-    """The original stream, in chunks of at most 1 MiB whatever the ratio.
+    """The original stream, in chunks of at most 1 MiB whatever the ratio. No chunk is taken before it is needed.
 
     A zstd stream that is cut off ends early without an error, so callers compare the length with the sidecar's.
 
     :raises ContentIncomplete: the stream is damaged, or not of this compression.
     """
-    raw = io.BufferedReader(_ChunkReader(chunks), _READ)
-    source: Any
-    if compression == "gzip":
-        source = _GzipFile(fileobj=raw, mode="rb")
-    else:
-        source = zstandard.ZstdDecompressor().stream_reader(raw, read_size=_READ, read_across_frames=True)
+    blocks = _gunzip(chunks) if compression == "gzip" else _unzstd(chunks)
     while True:
         try:
-            block: bytes = source.read(_READ)
-        except (EOFError, OSError, zlib.error, _GzipError, zstandard.ZstdError):
+            block = next(blocks, None)
+        except (EOFError, zlib.error, _GzipError, zstandard.ZstdError):
             problem = f"The {compression} stream inside the backup is damaged or cut off."
             raise ContentIncomplete(problem, "Use another backup, and report this one: it was stored so.") from None
-        if not block:
+        if block is None:
             return
+        yield block
+
+
+def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    member = _Decompressor(wbits=_GZIP_WBITS)
+    begun = False
+    for chunk in chunks:
+        data = chunk
+        while True:
+            begun = begun or bool(data)
+            block: bytes = member.decompress(data, _READ)
+            if block:
+                yield block
+            if member.eof:
+                data, begun = member.unused_data, False
+                member = _Decompressor(wbits=_GZIP_WBITS)
+            else:
+                data = member.unconsumed_tail
+            if not data and len(block) < _READ:
+                break
+    if begun:
+        raise EOFError
+
+
+def _unzstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    reader: Any = _ChunkReader(chunks)  # all of a file that the decompressor needs
+    stream: Any = zstandard.ZstdDecompressor().stream_reader(reader, read_size=_READ, read_across_frames=True)
+    while block := stream.read1(_READ):
         yield block

@@ -1,7 +1,8 @@
 """Restoring a backup into a database that holds nothing yet.
 
-The whole backup is authenticated before the first statement runs; then it is read again, from the same version
-of the object, and loaded. The fence stands before both: what must not be written to is refused.
+The whole backup, or for single tables all that is needed of it, is authenticated before the first statement runs;
+then it is read again, from the same version of the object, and loaded. The fence stands before both: what must not be
+written to is refused.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
 
@@ -35,7 +36,7 @@ from include.backup_engine.policy import Policy
 from include.backup_engine.records import Record
 from include.backup_engine.report import Reporter, megabytes, peak_memory, rate
 from include.backup_engine.stored import StoredBackup
-from include.backup_engine.verify import Verification, verify
+from include.backup_engine.verify import Verification, verify, verify_tables
 
 DRILL_PREFIX = "drill_"
 _MAX_LANES = 8
@@ -113,15 +114,23 @@ def restore(
     reporter: Reporter,
     cancellation: Cancellation,
     *,
+    tables: Collection[str] = (),
     events: Literal["disable", "keep"] = "disable",
 ) -> Restoration:
     """Verify the backup, then load it into an empty database.
 
+    :param tables: restore only these, with their triggers and the sequences that they draw from; empty: everything.
+
     :raises IntegrityError: the backup is not what was made; no statement has run.
+    :raises RequestRefused: the backup does not hold one of the tables.
     :raises RestoreRefused: the target is not empty or is the source, or a statement would leave it.
     :raises LoadFailed: the server refused a statement; the target is to be dropped.
     """
-    verified = verify(backup, policy, keyring, reporter)
+    if tables:
+        verified = verify_tables(backup, tables, policy, keyring, reporter)
+    else:
+        verified = verify(backup, policy, keyring, reporter)
+    text = backup.sql_of(verified.excerpt.names) if verified.excerpt else backup.sql()
     facts = backup.facts
     with reporter.stage(f"Load into {database}"):
         started = time.monotonic()
@@ -146,10 +155,11 @@ def restore(
                     large_tables=_large_tables(facts),
                     interrupt=interrupt,
                 )
-                loaded = loader.load(_until(cancellation, reporter.watch(backup.sql(), "Loaded")))
+                loaded = loader.load(_until(cancellation, reporter.watch(text, "Loaded")))
         seconds = time.monotonic() - started
     reporter.line(
         f"Backup {backup.name} restored into {database}: {sum(loaded.statements.values())} statements",
+        tables=", ".join(verified.excerpt.names) if verified.excerpt else None,
         sql=megabytes(loaded.sql_bytes),
         seconds=round(seconds, 1),
         rate=rate(loaded.sql_bytes, seconds),

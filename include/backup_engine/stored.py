@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 
 from include.backup_engine.compression import decompress
 from include.backup_engine.crypto.data_key import Keyring
 from include.backup_engine.crypto.envelope import OpenBackup, open_backup
 from include.backup_engine.crypto.message import MAX_HEADER_BYTES
-from include.backup_engine.crypto.sidecar import BackupFacts
-from include.backup_engine.errors import BackupMissing
+from include.backup_engine.crypto.sidecar import BackupFacts, OriginalSidecar
+from include.backup_engine.errors import BackupMissing, UnsupportedFormat
+from include.backup_engine.excerpt import chosen_sections, cut, stretches
 from include.backup_engine.keys import allowed_data_keys
 from include.backup_engine.names import BackupName
 from include.backup_engine.policy import Policy
 from include.backup_engine.records import StoredObject
 from include.backup_engine.store.catalog import Entry
 from include.backup_engine.store.s3 import Vault
+
+
+@dataclass
+class Traffic:
+    """What was fetched of the object so far."""
+
+    bytes: int = 0
+    requests: int = 0
 
 
 class StoredBackup:
@@ -28,6 +38,7 @@ class StoredBackup:
         self.name = name
         self.stored = stored
         self.opened = opened
+        self.traffic = Traffic()
         self._vault = vault
 
     @property
@@ -40,9 +51,13 @@ class StoredBackup:
         """The KMS key that wraps the data key."""
         return self.opened.sidecar.kms_key_id
 
-    def ciphertext(self) -> Iterator[bytes]:
-        """The object's bytes."""
-        return self._vault.read(self.stored.key, version_id=self.stored.version_id)
+    def ciphertext(self, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """The object's bytes, all or ``length`` of them."""
+        self.traffic.requests += 1
+        key, version_id = self.stored.key, self.stored.version_id
+        for chunk in self._vault.read(key, version_id=version_id, offset=offset, length=length):
+            self.traffic.bytes += len(chunk)
+            yield chunk
 
     def compressed(self) -> Iterator[bytes]:
         """The compressed dump. Nothing is released before it is authentic."""
@@ -53,6 +68,30 @@ class StoredBackup:
     def sql(self) -> Iterator[bytes]:
         """The dump's SQL text."""
         return decompress(self.compressed(), self.name.compression)
+
+    def sql_of(self, names: Collection[str]) -> Iterator[bytes]:
+        """The SQL text of some tables and sequences, after the dump's settings, which they need.
+
+        Only the frames that hold it are fetched; of a backup in the original format, all is. Nothing is released
+        before it is authentic.
+
+        :raises UnsupportedFormat: the backup has no index of its tables.
+        """
+        facts = self.facts
+        if facts is None or not facts.stream.sections:
+            raise UnsupportedFormat(
+                f"The sidecar of {self.name} does not say where its tables lie.",
+                "Restore all of it under a new name, and take the tables from there.",
+            )
+        compression, index = self.name.compression, facts.stream
+        chosen = chosen_sections(index.sections, names)
+        sidecar = self.opened.sidecar
+        if isinstance(sidecar, OriginalSidecar):
+            yield from cut(self.sql(), 0, chosen)
+            return
+        for part in stretches(index.sections, chosen, index.compressed_bytes, sidecar.frame_length):
+            compressed = self.opened.plaintext_range(part.start, part.certain, part.end, self.ciphertext)
+            yield from cut(decompress(compressed, compression), part.sql_start, part.sections)
 
 
 def open_stored(entry: Entry, source: str, policy: Policy, vault: Vault, keyring: Keyring) -> StoredBackup:

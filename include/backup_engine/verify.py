@@ -8,13 +8,18 @@ policy and record. Nothing is kept.
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 from include.backup_engine.crypto.data_key import Keyring
-from include.backup_engine.errors import ContentIncomplete, StoredCopyDiffers
+from include.backup_engine.errors import ContentIncomplete, StoredCopyDiffers, UnsupportedFormat
+from include.backup_engine.excerpt import Excerpt, check_names
 from include.backup_engine.mysql.dump import check_completeness
+from include.backup_engine.mysql.references import References
+from include.backup_engine.mysql.statements import split_statements
 from include.backup_engine.mysql.stream import StreamScanner
 from include.backup_engine.policy import Policy
-from include.backup_engine.records import Record, StoredObject
+from include.backup_engine.records import Census, Record, StoredObject
 from include.backup_engine.report import Reporter, megabytes, peak_memory, rate
 from include.backup_engine.stored import StoredBackup
 
@@ -24,6 +29,7 @@ class Verification(Record):
 
     :param longest_statement: bytes of the longest line or statement, which the target must take in one packet.
     :param seconds: of reading, decrypting and checking.
+    :param excerpt: what was read, when that was some tables only; ``None``: all.
     """
 
     name: str
@@ -35,6 +41,7 @@ class Verification(Record):
     seconds: float
     bytes_per_second: float
     peak_memory_bytes: int
+    excerpt: Excerpt | None = None
 
 
 def verify(backup: StoredBackup, policy: Policy, keyring: Keyring, reporter: Reporter) -> Verification:
@@ -43,14 +50,7 @@ def verify(backup: StoredBackup, policy: Policy, keyring: Keyring, reporter: Rep
     :raises IntegrityError: by name what is wrong.
     """
     started = time.monotonic()
-    with reporter.stage("Encryption and checksum as S3 reports them"):
-        _check_stored(backup, policy, keyring.resolve(policy.vault.sse_key_id))
-        stored = backup.stored
-        reporter.line(
-            "S3 reports", sse=stored.sse, sse_key=stored.sse_kms_key_id, bucket_key=stored.bucket_key,
-            checksum=stored.checksum, size=megabytes(stored.size), version=stored.version_id,
-            lock=stored.lock_mode, retain_until=stored.retain_until,
-        )  # fmt: skip
+    _report_stored(backup, policy, keyring, reporter)
     with reporter.stage("Read back, decrypt, decompress, check"):
         scanner, statements = StreamScanner(), LongestStatement()
         sql_bytes = 0
@@ -58,10 +58,113 @@ def verify(backup: StoredBackup, policy: Policy, keyring: Keyring, reporter: Rep
             sql_bytes += len(piece.data)
             statements.feed(piece.data)
         _check_content(backup, scanner, sql_bytes)
-    seconds = time.monotonic() - started
     tables = len(scanner.contents.tables)
+    what = f"Backup {backup.name} verified: every frame is authentic, {tables} tables"
+    return _verification(backup, reporter, what, started, sql_bytes, tables, statements.bytes)
+
+
+def verify_tables(
+    backup: StoredBackup, names: Collection[str], policy: Policy, keyring: Keyring, reporter: Reporter
+) -> Verification:
+    """Verify what :meth:`~.stored.StoredBackup.sql_of` gives for some tables, and for the sequences that they need.
+
+    The rest of the backup is not read, and so not verified.
+
+    :raises RequestRefused: the backup does not hold one of them.
+    :raises UnsupportedFormat: it does not say where they lie, or what it holds at all.
+    :raises IntegrityError: by name what is wrong.
+    """
+    started = time.monotonic()
+    facts = backup.facts
+    if facts is None:
+        raise UnsupportedFormat(
+            f"{backup.name} was made by the original system, whose sidecar does not say where its tables lie.",
+            "Decrypt the backup, load it with the client under another name, and take the tables from there.",
+        )
+    check_names(facts.census, names)
+    _report_stored(backup, policy, keyring, reporter)
+    before = replace(backup.traffic)
+    reading = _Reading(backup, facts.census, reporter)
+    with reporter.stage("Read the tables, decrypt, decompress, check"):
+        reading.read(set(names))
+        if drawn := set().union(*reading.references.sequences.values()) - set(names):
+            reading.read(drawn)
+    kinds = {table.name: table.kind for table in facts.census.tables}
+    wanted = sorted({*names, *drawn})
+    excerpt = Excerpt(
+        tables=[name for name in wanted if kinds[name] == "table"],
+        sequences=[name for name in wanted if kinds[name] == "sequence"],
+        triggers=sorted(reading.references.triggers),
+        warnings=_left_out(reading.references, {item.name for item in facts.census.everything} - set(wanted)),
+        bytes_read=backup.traffic.bytes - before.bytes,
+        object_bytes=backup.stored.size,
+        requests=backup.traffic.requests - before.requests,
+    )
+    tables = len(excerpt.tables)
+    what = f"{tables} tables of {backup.name} verified: read {excerpt}, every frame of it is authentic"
+    return _verification(backup, reporter, what, started, reading.sql_bytes, tables, reading.longest, excerpt)
+
+
+class _Reading:
+    """Reads tables, and collects what a restore of them must know."""
+
+    def __init__(self, backup: StoredBackup, census: Census, reporter: Reporter) -> None:
+        self._backup = backup
+        self._rows = {table.name: table.rows for table in census.tables}
+        self._reporter = reporter
+        self.references = References()
+        self.sql_bytes = 0
+        self.longest = 0
+
+    def read(self, names: set[str]) -> None:
+        scanner = StreamScanner()
+        for statement in split_statements(self._text(scanner, names)):
+            self.longest = max(self.longest, len(statement))
+            self.references.take(statement)
+        contents = scanner.contents
+        there = {*contents.tables, *contents.sequences}
+        problems = [f"{name} is missing" for name in sorted(names - there)]
+        problems += [f"{name} was not expected" for name in sorted(there - names)]
+        problems += [
+            f"table {name} has {count} rows in the dump and {self._rows[name]} in the snapshot"
+            for name, count in contents.tables.items()
+            if count is not None and self._rows.get(name) not in (None, count)
+        ]
+        if problems:
+            raise ContentIncomplete(
+                f"What lies where the index of {self._backup.name} says is something else: {'; '.join(problems)}.",
+                "Restore all of it, or use another backup; report this one.",
+            )
+
+    def _text(self, scanner: StreamScanner, names: set[str]) -> Iterator[bytes]:
+        for piece in scanner.scan(self._reporter.watch(self._backup.sql_of(names), "Checked")):
+            self.sql_bytes += len(piece.data)
+            yield piece.data
+
+
+def _left_out(found: References, others: set[str]) -> list[str]:
+    """What the tables and their triggers use of the backup's other objects."""
+    warnings = [
+        f"foreign keys of table {table} refer to {', '.join(sorted(parents & others))}, not restored with it:"
+        " until that is there, the server refuses new rows"
+        for table, parents in sorted(found.parents.items())
+        if parents & others
+    ]
+    warnings += [
+        f"trigger {name} uses {', '.join(sorted(used & others))}, not restored with it: it fails when it fires"
+        for name, used in sorted(found.triggers.items())
+        if used & others
+    ]
+    return warnings
+
+
+def _verification(
+    backup: StoredBackup, reporter: Reporter, what: str, started: float, sql_bytes: int, tables: int, longest: int,
+    excerpt: Excerpt | None = None,
+) -> Verification:  # fmt: skip
+    seconds = time.monotonic() - started
     reporter.line(
-        f"Backup {backup.name} verified: every frame is authentic, {tables} tables",
+        what,
         sql=megabytes(sql_bytes),
         kms_key=backup.kms_key_id,
         seconds=round(seconds, 1),
@@ -70,14 +173,15 @@ def verify(backup: StoredBackup, policy: Policy, keyring: Keyring, reporter: Rep
     )
     return Verification(
         name=backup.name.stem,
-        stored=stored,
+        stored=backup.stored,
         kms_key_id=backup.kms_key_id,
         sql_bytes=sql_bytes,
         tables=tables,
-        longest_statement=statements.bytes,
+        longest_statement=longest,
         seconds=round(seconds, 3),
         bytes_per_second=round(sql_bytes / seconds),
         peak_memory_bytes=peak_memory(),
+        excerpt=excerpt,
     )
 
 
@@ -99,6 +203,17 @@ class LongestStatement:
         if others:
             self._open = len(others[-1])
         self._last = data[-1:] or self._last
+
+
+def _report_stored(backup: StoredBackup, policy: Policy, keyring: Keyring, reporter: Reporter) -> None:
+    with reporter.stage("Encryption and checksum as S3 reports them"):
+        _check_stored(backup, policy, keyring.resolve(policy.vault.sse_key_id))
+        stored = backup.stored
+        reporter.line(
+            "S3 reports", sse=stored.sse, sse_key=stored.sse_kms_key_id, bucket_key=stored.bucket_key,
+            checksum=stored.checksum, size=megabytes(stored.size), version=stored.version_id,
+            lock=stored.lock_mode, retain_until=stored.retain_until,
+        )  # fmt: skip
 
 
 def _check_stored(backup: StoredBackup, policy: Policy, sse_key_arn: str) -> None:

@@ -9,14 +9,14 @@
 7. each frame is authenticated before it is released;
 8. the message must end where it says, and size and digest must be those of the sidecar.
 
-:func:`open_backup` does 1 to 6, :class:`OpenBackup` 7 and 8. For the original format (v1), which has neither
-context nor commitment nor header, 7 is a first pass over the whole file.
+:func:`open_backup` does 1 to 6, :class:`OpenBackup` 7 and 8; whoever reads only some frames has no use for 8. For the
+original format (v1), which has neither context nor commitment nor header, 7 is a first pass over the whole file.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from include.backup_engine.crypto.byte_reader import ByteReader
@@ -103,6 +103,30 @@ class OpenBackup:
         else:
             yield from self._plaintext(self._decryptor, counted)
         self._checked(counted)
+
+    def plaintext_range(
+        self, start: int, certain: int, end: int, fetch: Callable[[int, int], Iterable[bytes]]
+    ) -> Iterator[bytes]:
+        """Bytes ``start`` to ``end`` of the compressed dump, from no more frames than the reader asks for.
+
+        :param certain: up to here the reader will read, so these frames are fetched at once; then one after the other.
+        :param fetch: gives bytes of the stored object: offset, length.
+        :raises FrameTampered, MessageTruncated: as :meth:`plaintext`, for the frames that are read.
+        :raises ValueError: when it has no frames.
+        """
+        decryptor, header = self._decryptor, self._header
+        if not isinstance(decryptor, Decryptor) or header is None or not isinstance(self.sidecar, Sidecar):
+            raise ValueError("the original format has no frames")
+        size, length = self.sidecar.encrypted_file_size, header.frame_length
+        first, stop = start // length + 1, (end - 1) // length + 1
+        at_once = max(first, (certain - 1) // length + 1)
+        position = (first - 1) * length
+        for begin, last in [(first, at_once), *((frame, frame) for frame in range(at_once + 1, stop + 1))]:
+            offset = header.frame_offset(begin)
+            stream = ByteReader(fetch(offset, min(header.frame_offset(last + 1), size) - offset))
+            for piece in decryptor.decrypt_frames(stream, begin, last):
+                yield piece[max(start - position, 0) : end - position]
+                position += len(piece)
 
     def _plaintext(self, decryptor: Decryptor, chunks: Iterable[bytes]) -> Iterator[bytes]:
         stream = ByteReader(chunks)

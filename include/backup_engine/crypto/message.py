@@ -106,6 +106,10 @@ class Header:
         """Bytes before the first frame."""
         return len(self.raw) + len(self.tag)
 
+    def frame_offset(self, sequence: int) -> int:
+        """Where a frame starts in the message, in bytes; frames count from 1, and all but the last are equally long."""
+        return self.length + (sequence - 1) * (4 + _IV_BYTES + self.frame_length + _TAG_BYTES)
+
     @classmethod
     def read(cls, stream: ByteReader) -> Self:
         """Parse a header and leave ``stream`` at the first frame.
@@ -330,14 +334,34 @@ class Decryptor:
         self.frame_count = 0
         self.plaintext_bytes = 0
         while (number := stream.exactly(4)) != _FINAL_MARK:
-            yield self._opened(stream, _FRAME, number)
-        last = self._opened(stream, _FINAL_FRAME, stream.exactly(4))
+            yield self._counted(self._opened(stream, _FRAME, number, self.frame_count + 1))
+        last = self._opened(stream, _FINAL_FRAME, stream.exactly(4), self.frame_count + 1)
         if not stream.at_end():
             raise TrailingData("Bytes follow the end of the message.", _REMEDY)
-        yield last
+        yield self._counted(last)
 
-    def _opened(self, stream: ByteReader, kind: bytes, number: bytes) -> bytes:
-        sequence = self.frame_count + 1
+    def decrypt_frames(self, stream: ByteReader, first: int, last: int) -> Iterator[bytes]:
+        """The plaintext of some frames, each authenticated as that very frame of this message.
+
+        Whether the message is complete does not show; that frame ``last`` is there does.
+
+        :param stream: the message from frame ``first`` on (see :meth:`Header.frame_offset`); frames count from 1.
+        :raises FrameTampered: when a frame is not the one that belongs there, or fails authentication.
+        :raises MessageTruncated: when the stream ends before frame ``last`` does.
+        """
+        for sequence in range(first, last + 1):
+            number = stream.exactly(4)
+            if number == _FINAL_MARK:
+                yield self._opened(stream, _FINAL_FRAME, stream.exactly(4), sequence)
+            else:
+                yield self._opened(stream, _FRAME, number, sequence)
+
+    def _counted(self, piece: bytes) -> bytes:
+        self.frame_count += 1
+        self.plaintext_bytes += len(piece)
+        return piece
+
+    def _opened(self, stream: ByteReader, kind: bytes, number: bytes, sequence: int) -> bytes:
         iv = stream.exactly(_IV_BYTES)  # ours is the sequence number; the format leaves it to the writer
         length = self._header.frame_length
         if kind == _FINAL_FRAME:
@@ -346,9 +370,6 @@ class Decryptor:
             raise FrameTampered(f"Frame {sequence} of the message is not what follows frame {sequence - 1}.", _REMEDY)
         sealed = stream.exactly(length + _TAG_BYTES)
         try:
-            piece = self._gcm.decrypt(iv, sealed, _frame_aad(self._header.message_id, kind, sequence, length))
+            return self._gcm.decrypt(iv, sealed, _frame_aad(self._header.message_id, kind, sequence, length))
         except InvalidTag:
             raise FrameTampered(f"Frame {sequence} of the message fails authentication.", _REMEDY) from None
-        self.frame_count = sequence
-        self.plaintext_bytes += len(piece)
-        return piece
