@@ -3,7 +3,9 @@
 validate the request → choose the backup → **plan** (reads the whole backup back, changes nothing) → restore beside the
 target → compare with the snapshot → swap → report. Where something would be overwritten, a person must approve it
 (Required Actions), and the target is backed up first. Until the swap the target is untouched; after it, what was
-there stays as `<target>_before_<time>` until someone drops it. Steps and examples: `docs/runbook.md`.
+there stays as `<target>_before_<time>` until someone drops it. With `tables`, only these are read and restored: into a
+new database, or beside the live tables under other names; nothing is overwritten. Steps and examples:
+`docs/runbook.md`.
 """
 
 from __future__ import annotations
@@ -56,7 +58,8 @@ PARAMS = {
     ),
     "tables": Param(
         [], type=["null", "array"], items={"type": "string"}, section=WHAT, title="Tables",
-        description="Leave empty: all tables.",
+        description="One name a line, such as audit_log; empty: everything. Only these are read and restored, with"
+        " their triggers. A target database that exists gets them beside its own, as <table>_restored_<time>.",
     ),
     "target_conn_id": Param(
         None, type=["null", "string"], section=WHERE, title="Connection of the target server",
@@ -128,7 +131,7 @@ with DAG(
         safety_backup=safety.output,
         **chosen,
     )
-    compare = CompareBesideOperator(task_id="compare", **chosen)
+    compare = CompareBesideOperator(task_id="compare", plan=plan.output, **chosen)
     swap = SwapOperator(task_id="swap", plan=plan.output, comparison=compare.output, **chosen)
     report = RecoveryReportOperator(
         task_id="report",

@@ -1,6 +1,7 @@
 """The plan of a recovery: what would be restored where, what speaks against it, and how long it takes.
 
-Making it reads the whole backup back, so a plan without blockers says that the backup is good. It changes nothing.
+Making it reads the whole backup back, so a plan without blockers says that the backup is good; a plan for single
+tables reads these, and says no more than that they are. It changes nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from include.backup_engine.report import Reporter, megabytes
 from include.backup_engine.store.s3 import Vault
 from include.backup_engine.stored import StoredBackup
 from include.backup_engine.survey import Place, Survey
-from include.backup_engine.verify import Verification, verify
+from include.backup_engine.verify import Verification, verify, verify_tables
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&-])")  # CommonMark, section 2.4
 _KINDS = ("table", "sequence", "view", "procedure", "function", "trigger", "event")
@@ -30,6 +31,7 @@ class Plan(Record):
 
     :param counts: objects of the backup by kind.
     :param existing: what the target holds now; ``None`` when there is no such database.
+    :param copies: tables that would come beside live ones: table -> name of its copy.
     :param expected_seconds: by the rate of the last drill that passed; ``None`` without one.
     :param notes: what was looked at and is as it should be, or cannot be seen.
     :param warnings: what somebody should know before saying yes.
@@ -45,6 +47,7 @@ class Plan(Record):
     rows: int
     existing: Existing | None
     verified: Verification
+    copies: dict[str, str]
     expected_seconds: float | None
     notes: list[str]
     warnings: list[str]
@@ -96,16 +99,18 @@ class Plan(Record):
 
     def lines(self) -> list[str]:
         """The plan as people read it, one line each."""
-        place = self.place
+        place, excerpt = self.place, self.verified.excerpt
         found = [
-            f"Backup {self.backup}, snapshot of {self.snapshot_at}: every frame is authentic,"
-            f" {megabytes(self.verified.sql_bytes)} of SQL",
+            f"Backup {self.backup}, snapshot of {self.snapshot_at}: every frame"
+            f"{' of the tables' if excerpt else ''} is authentic, {megabytes(self.verified.sql_bytes)} of SQL",
+            *([f"Read of it: {excerpt}; the rest was not read and is not verified"] if excerpt else []),
             f"From {self.source_server.flavour} {self.source_server.version}"
             f" to {self.target_server.flavour} {self.target_server.version} ({place.conn_id})",
         ]
         if self.overwrites:
             found.append(f"- {place.database}: {self.goes}; goes to {place.databases[-1]}")
         found.append(f"{'~' if self.overwrites else '+'} {place.database}: {self.comes}")
+        found += [f"+ {place.database}.{copy}: the table {table}" for table, copy in self.copies.items()]
         found += [f"  {note}" for note in self.notes]
         found += [f"! {warning}" for warning in self.warnings]
         found += [f"x {blocker}" for blocker in self.blockers]
@@ -116,8 +121,9 @@ def make_plan(
     backup: StoredBackup, place: Place, endpoint: Endpoint, policy: Policy, keyring: Keyring, reporter: Reporter,
     expected_seconds: float | None,
 ) -> Plan:  # fmt: skip
-    """Read the whole backup back, look at the target, and report.
+    """Read the whole backup back, or what is needed of it for single tables, look at the target, and report.
 
+    :raises RequestRefused: the backup does not hold a table that was asked for.
     :raises IntegrityError: the backup is not what was made.
     :raises UnsupportedFormat: the original system made it, and its sidecar does not say what it holds.
     """
@@ -127,7 +133,14 @@ def make_plan(
             f"{backup.name} was made by the original system, whose sidecar does not describe the database.",
             "Create the database by hand, decrypt the backup, and load it with the client.",
         )
-    verified = verify(backup, policy, keyring, reporter)
+    if place.tables:
+        verified = verify_tables(backup, place.tables, policy, keyring, reporter)
+    else:
+        verified = verify(backup, policy, keyring, reporter)
+    if excerpt := verified.excerpt:
+        facts = facts.model_copy(update={"census": excerpt.part_of(facts.census)})
+        if expected_seconds is not None:
+            expected_seconds = round(expected_seconds * verified.sql_bytes / facts.stream.sql_bytes, 1)
     with reporter.stage("Target"):
         connection = endpoint.connect()
         try:
@@ -146,6 +159,7 @@ def make_plan(
         rows=facts.census.rows,
         existing=now,
         verified=verified,
+        copies=survey.copies,
         expected_seconds=expected_seconds,
         notes=survey.notes,
         warnings=survey.warnings,

@@ -30,7 +30,7 @@ class RecoveryRequest(BaseModel):
 
     :param source: a source of the policy; with ``-safety`` behind it, the safety backups of what was overwritten.
     :param backup: a name, ``latest``, or an ISO time: the newest backup at or before it.
-    :param tables: empty means all.
+    :param tables: restore only these, with their triggers; empty: everything.
     :param target_conn_id: connection to the server; by default the source's.
     :param target_database: default: the source's database with ``_restored`` behind it.
     :param overwrite: whether the target may hold something, which is then swapped out.
@@ -79,8 +79,9 @@ class Recovery(Record):
         """Where the backup goes."""
         databases = [self.database, self.incoming, *([self.before] if self.request.overwrite else [])]
         return Place(
-            conn_id=self.conn_id, database=self.database, databases=databases, overwrite=self.request.overwrite
-        )
+            conn_id=self.conn_id, database=self.database, databases=databases, overwrite=self.request.overwrite,
+            tables=list(dict.fromkeys(self.request.tables)), run_at=self.run_at,
+        )  # fmt: skip
 
     @property
     def safety_source(self) -> str:
@@ -132,10 +133,10 @@ def sound_request(
 
 def _check_target(recovery: Recovery) -> None:
     request, database = recovery.request, recovery.database
-    if request.tables:
+    if request.tables and request.overwrite:
         raise RequestRefused(
-            "Restoring single tables is not possible with disaster_recovery.",
-            "Leave tables empty: restore everything under a new name, and copy the tables from there.",
+            "Single tables are restored beside what exists; they overwrite nothing.",
+            'Leave overwrite out, and move the rows or the table with SQL: docs/runbook.md, "A lost table".',
         )
     if len(database) > MAX_TARGET:
         raise RequestRefused(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, Literal
 
 from pymysql.connections import Connection
 
+from include.backup_engine.copies import copy_names, taken_names
 from include.backup_engine.crypto.sidecar import BackupFacts
+from include.backup_engine.excerpt import Excerpt
 from include.backup_engine.mysql.definitions import accounts, may_name_definers
 from include.backup_engine.mysql.privileges import Grants
 from include.backup_engine.mysql.server import quote, variable
@@ -38,17 +41,23 @@ class Place(Record):
 
     :param conn_id: the connection's id, to name the server by.
     :param databases: the target, and those beside it that a restore needs.
+    :param tables: restore only these; empty: everything.
+    :param run_at: UTC; copies of tables that come beside live ones are named after it.
     """
 
     conn_id: str
     database: str
     databases: list[str]
     overwrite: bool
+    tables: list[str]
+    run_at: datetime
 
 
 class Survey:
     """Looks at the target, and sorts what it finds.
 
+    :param facts: of the backup; the census of what is to be restored of it.
+    :ivar copies: tables that come beside live ones, and the names of their copies.
     :ivar notes: what is as it should be, or cannot be seen.
     :ivar warnings: what somebody should know before saying yes.
     :ivar blockers: what makes the restore impossible.
@@ -59,6 +68,7 @@ class Survey:
         self._facts = facts
         self._place = place
         self._target = target
+        self.copies: dict[str, str] = {}
         self.notes: list[str] = []
         self.warnings: list[str] = []
         self.blockers: list[str] = []
@@ -81,7 +91,9 @@ class Survey:
         self._look_at_time()
         self._look_at_account(grants)
         self._look_at_definers(grants)
-        return self._look_at_database(grants)
+        if verified.excerpt:
+            self._look_at_tables(verified.excerpt)
+        return self._look_at_database(grants, verified.excerpt)
 
     def _look_at_server(self) -> None:
         source, target = self._facts.server, self._target
@@ -199,10 +211,26 @@ class Survey:
                 "restored code will belong to this account (GRANT SET USER ON *.* to keep its owners)", "warning",
             )  # fmt: skip
 
-    def _look_at_database(self, grants: Grants) -> Existing | None:
+    def _look_at_tables(self, excerpt: Excerpt) -> None:
+        if drawn := set(excerpt.sequences) - set(self._place.tables):
+            self.notes.append(f"with them come sequences that their defaults draw from: {_some(sorted(drawn))}")
+        if excerpt.triggers:
+            self.notes.append(f"they have triggers: {_some(excerpt.triggers)}")
+        self.warnings += excerpt.warnings
+
+    def _look_at_database(self, grants: Grants, excerpt: Excerpt | None) -> Existing | None:
         place, connection = self._place, self._connection
         now = existing(connection, place.database)
         if now is None or now.empty:
+            return now
+        if excerpt:
+            self.copies = copy_names(excerpt.names, place.run_at)
+            self.notes.append(
+                f"{place.database} exists: the tables come beside its own, without triggers and foreign keys;"
+                " nothing that is there is touched"
+            )
+            if taken := taken_names(connection, place.database, self.copies.values()):
+                self.blockers.append(f"{place.database} holds {_some(taken)} already; trigger a new run")
             return now
         if not place.overwrite:
             self.blockers.append(

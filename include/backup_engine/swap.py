@@ -28,6 +28,7 @@ from include.backup_engine.mysql.definitions import (
     replace_definitions,
     with_owners,
 )
+from include.backup_engine.mysql.foreign_keys import foreign_keys, point_foreign_keys
 from include.backup_engine.mysql.health import check_views
 from include.backup_engine.mysql.server import (
     Endpoint,
@@ -52,6 +53,8 @@ class Swapped(Record):
     :param before: the database that holds the old content until someone drops it; ``None`` when there was none.
     :param not_kept: old code that could not be created again beside the old tables; its text is in the journal.
     :param seconds: of the whole swap; ``rename_seconds`` of the one statement.
+    :param copies: single tables that came beside live ones (copies.py): table -> the name that its copy has.
+    :param left_out: triggers and foreign keys that these copies do not have.
     """
 
     database: str
@@ -65,6 +68,8 @@ class Swapped(Record):
     not_kept: list[str]
     rename_seconds: float
     seconds: float
+    copies: dict[str, str]
+    left_out: list[str]
 
 
 def swap(
@@ -118,6 +123,8 @@ def swap(
         not_kept=not_kept,
         rename_seconds=round(rename_seconds, 3),
         seconds=round(time.monotonic() - started, 3),
+        copies={},
+        left_out=[],
     )
     reporter.line(
         f"{target} is what the backup holds", tables=result.tables_in, old_content=result.before,
@@ -141,6 +148,8 @@ class _Exchange:
         self._reporter = reporter
         self.tables_in = tables_of(connection, incoming)
         self.code_in = read_definitions(connection, incoming)
+        # After a restore of some tables: those that others refer to may not be among them.
+        self._without_parent = [k for k in foreign_keys(connection, incoming) if k.parent not in self.tables_in]
         self.tables_out: list[str] = []
         self.code_out: list[Definition] = []
         self.definers_kept = 0
@@ -186,6 +195,7 @@ class _Exchange:
                 self._prepare()
                 cancellation.check()
                 rows(connection, f"SET SESSION lock_wait_timeout = {_LOCK_SECONDS}")
+                point_foreign_keys(connection, self._flavour, self.incoming, self._without_parent, self.target)
                 for item in self.code_in:
                     if item.kind == "trigger":
                         drop_definition(connection, self.incoming, item)

@@ -258,7 +258,7 @@ def test_a_restored_copy_that_differs_is_not_swapped_in(
         {"targets": "everything"},
         {"mode": "restore", "overwrite": True, "target_database": LIVE, "confirm": "wrd", "reason": "x"},
         {"mode": "restore", "overwrite": True, "target_database": LIVE, "confirm": LIVE},
-        {"tables": ["patients"]},
+        {"mode": "restore", "tables": ["patients"], "overwrite": True, "confirm": f"{LIVE}_restored", "reason": "x"},
     ],
 )
 def test_contradictory_requests_are_refused_and_recorded(ward: Ward, conf: dict[str, Any]) -> None:

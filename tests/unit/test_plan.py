@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
 
 import pytest
 from markdown_it import MarkdownIt
@@ -29,13 +30,21 @@ def plan_of(*, overwrite: bool = False, tables: int = 45, blockers: list[str] | 
     return Plan(
         backup="db_backup_20261124_020000.sql.gz.encrypted",
         snapshot_at="2026-11-24 02:00:01 UTC",
-        place=Place(conn_id="t_mysql", database="t", databases=["t", *beside], overwrite=overwrite),
+        place=Place(
+            conn_id="t_mysql",
+            database="t",
+            databases=["t", *beside],
+            overwrite=overwrite,
+            tables=[],
+            run_at=datetime(2026, 11, 24, 3, 4, 5, tzinfo=UTC),
+        ),
         source_server=_server("10.11.2"),
         target_server=_server("10.11.6"),
         counts={"table": 45, "sequence": 1, "view": 0},
         rows=1234,
         existing=Existing(tables=tables, code=0, rows=1200, data_bytes=9_000_000) if overwrite else None,
         verified=verified,
+        copies={},
         expected_seconds=300.0 if overwrite else None,
         notes=["max_allowed_packet is 16.8 MB"],
         warnings=["the target's sql_mode is another one"],

@@ -57,7 +57,8 @@ def test_an_empty_form_field_is_not_given(policy: Policy) -> None:
         ({"target_databse": "x"}, "parameter target_databse is unknown"),
         ({"source": "other"}, "no source 'other'"),
         ({"mode": "destroy"}, "parameter mode is not valid"),
-        ({"tables": ["patients"]}, "single tables"),
+        ({"tables": ["patients"], "overwrite": True}, "overwrite nothing"),
+        (OVERWRITE | {"tables": ["patients"]}, "overwrite nothing"),
         ({"target_database": "x" * 41}, "41 characters, more than 40"),
         ({"target_database": "mysql"}, "cannot be a target"),
         ({"target_database": "drill_x"}, "cannot be a target"),
@@ -72,6 +73,11 @@ def test_an_empty_form_field_is_not_given(policy: Policy) -> None:
 def test_contradictory_requests_are_refused_by_name(policy: Policy, given: dict[str, Any], said: str) -> None:
     with pytest.raises(RequestRefused, match=said):
         _ask(policy, **given)
+
+
+def test_single_tables_are_part_of_the_place(policy: Policy) -> None:
+    place = _ask(policy, tables=["b", "a", "b"]).place
+    assert (place.tables, place.overwrite, place.run_at) == (["b", "a"], False, NOW)
 
 
 def test_a_plan_for_an_overwrite_needs_no_confirmation_yet(policy: Policy) -> None:

@@ -117,13 +117,15 @@ class OpenBackup:
         decryptor, header = self._decryptor, self._header
         if not isinstance(decryptor, Decryptor) or header is None or not isinstance(self.sidecar, Sidecar):
             raise ValueError("the original format has no frames")
-        size, length = self.sidecar.encrypted_file_size, header.frame_length
+        length = header.frame_length
         first, stop = start // length + 1, (end - 1) // length + 1
         at_once = max(first, (certain - 1) // length + 1)
         position = (first - 1) * length
         for begin, last in [(first, at_once), *((frame, frame) for frame in range(at_once + 1, stop + 1))]:
             offset = header.frame_offset(begin)
-            stream = ByteReader(fetch(offset, min(header.frame_offset(last + 1), size) - offset))
+            is_final = last == self.sidecar.frame_count  # whose head is longer than the others'
+            end_of_last = self.sidecar.encrypted_file_size if is_final else header.frame_offset(last + 1)
+            stream = ByteReader(fetch(offset, end_of_last - offset))
             for piece in decryptor.decrypt_frames(stream, begin, last):
                 yield piece[max(start - position, 0) : end - position]
                 position += len(piece)

@@ -165,12 +165,18 @@ def replace_definitions(
     create_definitions(connection, database, missing)
 
 
-def point_sequences(connection: Connection[Any], database: str, old_schemas: Collection[str]) -> None:
+def point_sequences(
+    connection: Connection[Any], database: str, old_schemas: Collection[str], names: Mapping[str, str] | None = None
+) -> None:
     """Let column defaults use the schema's own sequences.
 
     MariaDB writes the schema's name before a sequence in a default, and does not change it when a table is renamed
     into another schema: the moved table would draw from a sequence that is gone, or is somebody else's.
+
+    :param names: of the sequences that have another name now: old -> new.
     """
+    renamed = {quote(old): quote(new) for old, new in (names or {}).items()}
+    home = quote(database)
     defaults: dict[str, list[tuple[str, str]]] = {}
     for table, column, default in rows(
         connection,
@@ -180,7 +186,11 @@ def point_sequences(connection: Connection[Any], database: str, old_schemas: Col
     ):
         moved = str(default)
         for schema in old_schemas:
-            moved = re.sub(rf"\b((?:next|last)val\(){re.escape(quote(schema))}\.", rf"\1{quote(database)}.", moved)
+            moved = re.sub(
+                rf"\b((?:next|last)val\(){re.escape(quote(schema))}\.(`(?:[^`]|``)+`)",
+                lambda found: f"{found[1]}{home}.{renamed.get(found[2], found[2])}",
+                moved,
+            )
         if moved != default:
             defaults.setdefault(str(table), []).append((str(column), moved))
     if defaults:

@@ -52,7 +52,8 @@ def foreign_keys(connection: Connection[Any], database: str) -> list[ForeignKey]
 
 def drop_foreign_keys(connection: Connection[Any], flavour: Flavour, database: str, keys: list[ForeignKey]) -> None:
     """Drop foreign keys; the indexes under them stay."""
-    _keep_history(connection, flavour)
+    if keys and flavour == "mariadb":  # else a system-versioned table refuses to be altered
+        rows(connection, "SET system_versioning_alter_history = KEEP")
     for key in keys:
         rows(connection, f"ALTER TABLE {quote(database)}.{quote(key.table)} DROP FOREIGN KEY {quote(key.name)}")
 
@@ -62,6 +63,8 @@ def point_foreign_keys(
 ) -> None:
     """Let foreign keys refer to a table of another schema, which need not exist."""
     drop_foreign_keys(connection, flavour, database, keys)
+    if not keys:
+        return
     rows(connection, "SET foreign_key_checks = 0")
     for key in keys:
         rows(
@@ -70,11 +73,6 @@ def point_foreign_keys(
             f" {key.columns} REFERENCES {quote(schema)}.{quote(key.parent)} {key.rest}",
         )
     rows(connection, "SET foreign_key_checks = 1")
-
-
-def _keep_history(connection: Connection[Any], flavour: Flavour) -> None:
-    if flavour == "mariadb":  # else a system-versioned table refuses to be altered
-        rows(connection, "SET system_versioning_alter_history = KEEP")
 
 
 def _bare(name: str) -> str:

@@ -20,7 +20,7 @@ _TRIGGER = re.compile(
 _PARENT = re.compile(rb"\bFOREIGN KEY [^\n]*?\bREFERENCES (?:QUOTED\.)?(QUOTED)".replace(b"QUOTED", QUOTED))
 _SEQUENCE = re.compile(rb"\b(?:NEXT|LAST)VAL\((?:NAME\.)?(NAME)\)".replace(b"NAME", NAME), re.IGNORECASE)
 _USED = re.compile(
-    rb"(?:\b(?:FROM|JOIN|INTO|UPDATE|TABLE|CALL|FOR|(?:NEXT|LAST|SET)VAL\s*\()\s*(?:NAME\s*\.\s*)?(NAME)|(NAME)\s*\()".replace(
+    rb"(?:\b(?:FROM|JOIN|INTO|UPDATE|TABLE|CALL|VALUE\s+FOR|(?:NEXT|LAST|SET)VAL\s*\()\s*(?:NAME\s*\.\s*)?(NAME)|(NAME)\s*\()".replace(
         b"NAME", NAME
     ),
     re.IGNORECASE,

@@ -12,6 +12,7 @@ from include.backup_engine import evidence
 from include.backup_engine.backup import BackupJob, back_up, finished_already
 from include.backup_engine.beside import drop_incoming, tidy
 from include.backup_engine.compare import Comparison, compare_with_snapshot
+from include.backup_engine.copies import put_beside
 from include.backup_engine.crypto.sidecar import BackupFacts
 from include.backup_engine.errors import RecoveryFailed, RequestRefused, RestoreRefused, UnsupportedFormat
 from include.backup_engine.listing import list_backups
@@ -59,6 +60,7 @@ class ValidateRequestOperator(BackupOperator):
         request = recovery.request
         self.reporter.line(
             f"{request.mode} of {request.source}, requested by {recovery.requested_by}", backup=request.backup,
+            tables=", ".join(request.tables) or None,
             database=recovery.database, server=recovery.conn_id, overwrite=request.overwrite,
             reason=request.reason or None,
         )  # fmt: skip
@@ -159,9 +161,9 @@ class _ChosenOperator(RecoveryOperator):
 
 
 class PlanRecoveryOperator(_ChosenOperator):
-    """Read the whole backup back, look at the target, and say what would be done. Changes nothing.
+    """Read the backup back, or the tables that were asked for, look at the target, and say what would be done.
 
-    Returns the plan, and under ``question`` what a person reads who is asked for approval, as Markdown.
+    Changes nothing. Returns the plan, and under ``question`` what a person reads who is asked for approval, as Markdown.
 
     .. code-block:: python
 
@@ -216,7 +218,7 @@ class SafetyBackupOperator(RecoveryOperator):
 
 
 class RestoreBesideOperator(_ChosenOperator):
-    """Authenticate the whole backup, then load it into a database of its own beside the target.
+    """Authenticate the whole backup, or the tables that were asked for, then load it into a database of its own.
 
     .. code-block:: python
 
@@ -247,8 +249,9 @@ class RestoreBesideOperator(_ChosenOperator):
         try:
             create_database(target, asked.incoming, stored)
             restoration = restore(
-                stored, target, asked.incoming, self.policy, self.reader_keyring, self.reporter, self._cancellation
-            )
+                stored, target, asked.incoming, self.policy, self.reader_keyring, self.reporter, self._cancellation,
+                tables=asked.request.tables,
+            )  # fmt: skip
         except BaseException:
             drop_incoming(target, asked.incoming)
             raise
@@ -265,20 +268,30 @@ class CompareBesideOperator(_ChosenOperator):
 
     .. code-block:: python
 
-        CompareBesideOperator(task_id="compare", source=…, recovery=…, backup=choose.output)
+        CompareBesideOperator(task_id="compare", …, plan=plan.output)
+
+    :param plan: what PlanRecoveryOperator returned. (templated)
     """
+
+    template_fields: Sequence[str] = ("source", "recovery", "backup", "plan")
+
+    def __init__(self, *, plan: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan = plan
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Compare."""
-        census = self.facts_of(self.stored).census
         comparison = compare_with_snapshot(
-            census, self.target, self.asked.incoming, self.reporter, events_disabled=True
+            self.facts_of(self.stored).census, self.target, self.asked.incoming, self.reporter,
+            events_disabled=True, excerpt=Plan.model_validate(self.plan).verified.excerpt,
         )  # fmt: skip
         return comparison.model_dump(mode="json")
 
 
 class SwapOperator(_ChosenOperator):
     """Put the proven copy in the place of the target; what the target held stays beside it.
+
+    Single tables are put beside those of a target that holds something, and displace nothing.
 
     .. code-block:: python
 
@@ -303,10 +316,17 @@ class SwapOperator(_ChosenOperator):
                 f"{asked.incoming} is not what the source held: {comparison.summary()}.",
                 f"{asked.database} is untouched. Restore another backup, and report this one.",
             )
-        swapped = swap(
-            self.target, asked.database, asked.incoming, asked.before, self.facts_of(self.stored).census,
-            self.reporter, self._cancellation, overwrite=Plan.model_validate(self.plan).overwrites,
-        )  # fmt: skip
+        plan, census = Plan.model_validate(self.plan), self.facts_of(self.stored).census
+        if plan.copies:
+            swapped = put_beside(
+                self.target, asked.database, asked.incoming, plan.copies, self.reporter, self._cancellation
+            )
+        else:
+            swapped = swap(
+                self.target, asked.database, asked.incoming, asked.before,
+                plan.verified.excerpt.part_of(census) if plan.verified.excerpt else census,
+                self.reporter, self._cancellation, overwrite=plan.overwrites,
+            )  # fmt: skip
         return swapped.model_dump(mode="json")
 
 
@@ -356,11 +376,13 @@ class RecoveryReportOperator(RecoveryOperator):
         self.reporter.line(
             f"{asked.request.mode} of {asked.request.source} {outcome}", requested_by=asked.requested_by,
             approved_by=result.approval.responder if result.approval else None, reason=asked.request.reason or None,
-            database=asked.database, old_content=result.swapped.before if result.swapped else None,
+            database=asked.database, tables=_where(result.swapped, asked) or None,
+            read=str(result.plan.verified.excerpt) if result.plan and result.plan.verified.excerpt else None,
+            old_content=result.swapped.before if result.swapped else None,
             safety_backup=result.safety_backup.backup if result.safety_backup else None,
             compared=result.comparison.summary() if result.comparison else None, seconds=result.seconds, evidence=key,
         )  # fmt: skip
-        if result.swapped and asked.request.mode == "restore" and not result.swapped.before:
+        if result.swapped and not (result.swapped.before or asked.request.tables):
             self.reporter.line(f"The events of {asked.database} are disabled; enable those that shall run there")
         result.raise_if_failed()
         return key
@@ -371,3 +393,11 @@ class RecoveryReportOperator(RecoveryOperator):
         facts = {"failures": ["the request was refused"], "requested_by": dag_run.triggering_user_name or "unknown"}
         evidence.append(self.reader_vault, self.writer_vault, "recovery", self.source[:63], "failed", facts)
         raise RecoveryFailed("The request was refused; nothing was done.", "The task validate_request says why.")
+
+
+def _where(swapped: Swapped | None, asked: Recovery) -> str:
+    """Where the tables are that were asked for."""
+    if swapped is None or not asked.request.tables:
+        return ""
+    names = swapped.copies or {table: table for table in asked.request.tables}
+    return ", ".join(f"{table} is {asked.database}.{name}" for table, name in names.items())
