@@ -15,6 +15,8 @@ from include.backup_engine.compression import Compressor, decompress
 from include.backup_engine.crypto.byte_reader import ByteReader
 from include.backup_engine.crypto.envelope import OpenBackup
 from include.backup_engine.crypto.message import Decryptor, Header
+from include.backup_engine.crypto.original import OriginalDecryptor
+from include.backup_engine.crypto.sidecar import Sidecar, decode
 from include.backup_engine.errors import ContentIncomplete, FrameTampered, IntegrityError, RequestRefused
 from include.backup_engine.excerpt import Excerpt, check_names, chosen_sections, cut, stretches
 from include.backup_engine.names import Compression
@@ -88,9 +90,9 @@ def make(sizes: list[int], frame_length: int, member_bytes: int, compression: Co
     return Dump(texts, sections, compression, message, _opened(message, sidecar), len(stream), frame_length)
 
 
-def _opened(message: bytes, sidecar: object) -> OpenBackup:
+def _opened(message: bytes, sidecar: Sidecar) -> OpenBackup:
     header = Header.read(ByteReader([message]))
-    return OpenBackup(sidecar, Decryptor(header, KEY), header)  # type: ignore[arg-type]  # what make_v2 returns
+    return OpenBackup(sidecar, Decryptor(header, KEY), KEY.wrapped[0], header)
 
 
 @given(
@@ -173,11 +175,8 @@ def test_an_index_that_promises_too_much_is_an_error_and_no_short_text() -> None
 
 
 def test_the_original_format_has_no_ranges() -> None:
-    from include.backup_engine.crypto.original import OriginalDecryptor
-    from include.backup_engine.crypto.sidecar import decode
-
     _, sidecar = make_v1(b"x" * 100, KEY)
-    opened = OpenBackup(sidecar, OriginalDecryptor(KEY, decode(sidecar.iv), decode(sidecar.auth_tag)))
+    opened = OpenBackup(sidecar, OriginalDecryptor(KEY, decode(sidecar.iv), decode(sidecar.auth_tag)), KEY.wrapped[0])
     with pytest.raises(ValueError, match="no frames"):
         list(opened.plaintext_range(0, 10, 10, lambda offset, length: []))
 

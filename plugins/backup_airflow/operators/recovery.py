@@ -163,7 +163,7 @@ class _ChosenOperator(RecoveryOperator):
 class PlanRecoveryOperator(_ChosenOperator):
     """Read the backup back, or the tables that were asked for, look at the target, and say what would be done.
 
-    Changes nothing. Returns the plan, and under ``question`` what a person reads who is asked for approval, as Markdown.
+    Changes nothing. Returns the plan, and under ``question`` what a person reads who is asked for approval (Markdown).
 
     .. code-block:: python
 
