@@ -71,7 +71,7 @@ class Plan(Record):
         if now is None:
             return "nothing"
         return (
-            f"{_count(now.tables, 'table')}, about {now.rows} rows, {megabytes(now.data_bytes)},"
+            f"{now.tables} tables and sequences, about {now.rows} rows, {megabytes(now.data_bytes)},"
             f" {now.code} views and other code"
         )
 
@@ -90,10 +90,10 @@ class Plan(Record):
             " What was written there since will be missing: stop the applications first.",
             f"- **goes out**, kept as {_plain(place.databases[-1])}: {self.goes}\n"
             f"- **comes in**, from {_plain(self.backup)}: {self.comes}",
+            f"Asked for by {_plain(requested_by)}: {_plain(reason)}",
+            _plain(self.verdict),
             *(f"**{title}**\n\n" + "\n".join(f"- {_plain(item)}" for item in items)
               for title, items in (("Think about", self.warnings), ("Checked", self.notes)) if items),
-            _plain(self.verdict),
-            f"Asked for by {_plain(requested_by)}: {_plain(reason)}",
         ]  # fmt: skip
         return "\n\n".join(parts)
 

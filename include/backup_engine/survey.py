@@ -116,8 +116,10 @@ class Survey:
         connection, census = self._connection, self._facts.census
         used = {census.collation, *census.collations}
         unknown = sorted(name for name in used if not knows_collation(connection, name))
-        where = "collations in use" if census.collations else "the database's collation (the backup lists no others)"
-        self._say(not unknown, f"all {len(used)} {where} are known there", f"the target does not know {_some(unknown)}")
+        known = f"all {len(used)} collations in use are known there"
+        if not census.collations:
+            known = "the database's collation is known there; this backup does not list those of tables and columns"
+        self._say(not unknown, known, f"the target does not know the collation {_some(unknown)}")
         missing = sorted({table.engine for table in census.tables if table.engine} - engines(connection))
         self._say(not missing, "all storage engines are there", f"the target has no storage engine {_some(missing)}")
         altered = altered_names(connection, [table.name for table in census.tables])

@@ -64,7 +64,10 @@ def test_a_plan_for_a_new_database_reads_like_one() -> None:
 
 def test_a_plan_for_an_overwrite_says_what_goes_where() -> None:
     lines = plan_of(overwrite=True, blockers=["the account lacks CREATE ON `t`.*"]).lines()
-    assert "- t: 45 tables, about 1200 rows, 9.0 MB, 0 views and other code; goes to t_before_20261124030405" in lines
+    assert (
+        "- t: 45 tables and sequences, about 1200 rows, 9.0 MB, 0 views and other code; goes to t_before_20261124030405"
+        in lines
+    )
     assert any(line.startswith("~ t: 45 tables") for line in lines)
     assert "x the account lacks CREATE ON `t`.*" in lines
     assert lines[-1] == "Plan: 1 blocker, 1 warning; expected duration about 5 min"
@@ -73,7 +76,7 @@ def test_a_plan_for_an_overwrite_says_what_goes_where() -> None:
 def test_the_question_is_markdown_that_shows_names_and_reasons_as_they_are() -> None:
     text = plan_of(overwrite=True).question("grace", "*ward 3*\n# lost [rows](http://x) <b> & `t`_1")
     assert text.startswith("**t on t\\_mysql goes back to 2026-11-24 02:00:01 UTC.** What was written there since")
-    assert "- **goes out**, kept as t\\_before\\_20261124030405: 45 tables, about 1200 rows" in text
+    assert "- **goes out**, kept as t\\_before\\_20261124030405: 45 tables and sequences, about 1200 rows" in text
     assert "**Think about**\n\n- the target's sql\\_mode is another one" in text
     shown = MarkdownIt().render(text)
     assert "Asked for by grace: *ward 3* # lost [rows](http://x) &lt;b&gt; &amp; `t`_1</p>" in shown
