@@ -1,7 +1,7 @@
 python := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui servers test test-servers test-unit lint bench lock clean
+.PHONY: help setup demo ui screenshots servers test test-servers test-unit lint bench lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -14,6 +14,10 @@ demo: setup ## back up a real database, drill and plan a recovery on private ser
 
 ui: setup ## the demo with the Airflow UI left running; Ctrl-C stops everything
 	@$(python) -m tests.demo --ui
+
+screenshots: ## the pictures in docs/images, taken anew with Debian's Chromium
+	@bash tests/servers/setup.sh browser
+	@$(python) -m tests.demo.screenshots
 
 servers: setup # the database servers that this machine's packages do not offer
 	@bash tests/servers/flavours.sh

@@ -89,9 +89,9 @@ class Plan(Record):
             f"**{_plain(place.database)} on {_plain(place.conn_id)} goes back to {self.snapshot_at}.**"
             " What was written there since will be missing: stop the applications first.",
             f"- **goes out**, kept as {_plain(place.databases[-1])}: {self.goes}\n"
-            f"- **comes in**, from {_plain(self.backup)}: {self.comes}",
-            f"Asked for by {_plain(requested_by)}: {_plain(reason)}",
-            _plain(self.verdict),
+            f"- **comes in**, from {_plain(self.backup)}: {self.comes}\n"
+            f"- **asked for** by {_plain(requested_by)}: {_plain(reason)}\n"
+            f"- **verdict**: {_plain(self.verdict)}",
             *(f"**{title}**\n\n" + "\n".join(f"- {_plain(item)}" for item in items)
               for title, items in (("Think about", self.warnings), ("Checked", self.notes)) if items),
         ]  # fmt: skip

@@ -56,12 +56,13 @@ class ApiError(Exception):
 class Airflow(Server):
     """Scheduler, API server with the UI, DAG processor and triggerer on 127.0.0.1, on SQLite.
 
-    Two users exist, ``admin`` and ``viewer``, with the roles of those names. Only Airflow's two servers for task
-    logs listen on all interfaces, which Airflow does not let one change; they answer signed requests only.
+    Three users exist: ``admin`` and ``viewer``, with the roles of those names, and ``colleague``, with the role
+    ``user``. Only Airflow's two servers for task logs listen on all interfaces, which Airflow does not let one change;
+    they answer signed requests only.
 
     :param folder: holds AIRFLOW_HOME and the log.
     :param env: more variables, such as ``AIRFLOW_CONN_...`` and ``BACKUP_POLICY``.
-    :param password: of both users; by default a random one.
+    :param password: of all users; by default a random one.
     """
 
     start_seconds = 300
@@ -88,7 +89,7 @@ class Airflow(Server):
         self.home.mkdir(parents=True, exist_ok=True)
         passwords = self.home / "simple_auth_manager_passwords.json.generated"
         passwords.touch(mode=0o600)
-        passwords.write_text(json.dumps({"admin": self.password, "viewer": self.password}))
+        passwords.write_text(json.dumps(dict.fromkeys(("admin", "colleague", "viewer"), self.password)))
         python = Path(sys.executable)
         settings = {
             # standalone starts its components as `airflow`, found on PATH
@@ -98,7 +99,7 @@ class Airflow(Server):
             "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "AIRFLOW__CORE__PARALLELISM": "4",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,viewer:viewer",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,colleague:user,viewer:viewer",
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
@@ -116,7 +117,7 @@ class Airflow(Server):
         :param path: below ``/api/v2``, its parts already quoted.
         :raises ApiError: when the answer is not a success.
         """
-        answer = self._call(method, f"/api/v2{path}", body, {"Authorization": f"Bearer {self._token(user)}"})
+        answer = self._call(method, f"/api/v2{path}", body, {"Authorization": f"Bearer {self.token(user)}"})
         return json.loads(answer) if answer else None
 
     def trigger(self, dag_id: str, conf: Mapping[str, object] | None = None) -> str:
@@ -172,10 +173,11 @@ class Airflow(Server):
         """The structured log lines of one attempt of a task; their text is under ``event``."""
         task = f"/api/v2{_run_path(dag_id, run_id)}/taskInstances/{task_id}"
         path = f"{task}/logs/{attempt}?full_content=true&map_index={map_index}"
-        headers = {"Authorization": f"Bearer {self._token('admin')}", "Accept": "application/x-ndjson"}
+        headers = {"Authorization": f"Bearer {self.token('admin')}", "Accept": "application/x-ndjson"}
         return [json.loads(line) for line in self._call("GET", path, None, headers).splitlines()]
 
-    def _token(self, user: str) -> str:
+    def token(self, user: str) -> str:
+        """What lets a user in: as a bearer of the API, or as the cookie ``_token`` of the UI."""
         if user not in self._tokens:
             answer = self._call("POST", "/auth/token", {"username": user, "password": self.password}, {})
             self._tokens[user] = json.loads(answer)["access_token"]

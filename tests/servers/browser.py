@@ -42,7 +42,9 @@ class Browser(Server):
             f"--window-size={self._size[0]},{self._size[1]}",
         ]
         options = {"args": arguments, "binary": find_program("chromium")}
-        wanted = {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}}
+        # An element may take that long to appear, in milliseconds.
+        matched = {"goog:chromeOptions": options, "timeouts": {"implicit": 30_000}}
+        wanted = {"capabilities": {"alwaysMatch": matched}}
         self._session = f"/session/{self._call('POST', '/session', wanted)['sessionId']}"
         self.resize(self._size[1])
 
@@ -65,29 +67,27 @@ class Browser(Server):
     def wait_for(self, text: str, seconds: float = 60) -> None:
         """Wait until the page shows this text."""
         wait_until(
-            lambda: bool(self.run("return document.body.innerText.includes(arguments[0])", text)),
-            seconds, f"the page does not show {text!r}", every=0.25,
+            lambda: text in str(self.run("return document.body.innerText")), seconds,
+            f"the page does not show {text!r}", every=0.25,
         )  # fmt: skip
 
-    def click(self, text: str, within: str = "//body") -> None:
-        """Click what shows exactly this text, as a mouse would.
-
-        :param within: an XPath expression: where to look.
-        """
-        path = f'({within}//*[normalize-space(text())="{text}"])[last()]'
+    def click(self, path: str) -> None:
+        """Click what the XPath expression finds, as a mouse would, once it is there."""
         self._call("POST", f"{self._element(path)}/click", {})
 
-    def type(self, text: str, path: str) -> None:
+    def type(self, path: str, text: str) -> None:
         """Type into the field that the XPath expression finds."""
         self._call("POST", f"{self._element(path)}/value", {"text": text})
 
-    def _element(self, path: str) -> str:
-        [number] = self._call("POST", f"{self._session}/element", {"using": "xpath", "value": path}).values()
-        return f"{self._session}/element/{number}"
+    def screenshot(self, file: Path, path: str | None = None) -> None:
+        """Write what the window shows as a PNG, or only what the XPath expression finds."""
+        place = self._element(path) if path else self._session
+        file.write_bytes(base64.b64decode(self._call("GET", f"{place}/screenshot")))
 
-    def screenshot(self, file: Path) -> None:
-        """Write what the window shows as a PNG."""
-        file.write_bytes(base64.b64decode(self._call("GET", f"{self._session}/screenshot")))
+    def _element(self, path: str) -> str:
+        wanted = {"using": "xpath", "value": path}
+        [number] = self._call("POST", f"{self._session}/element", wanted).values()
+        return f"{self._session}/element/{number}"
 
     def _ready(self) -> bool:
         try:

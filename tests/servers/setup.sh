@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Installs what the Makefile's targets need: packages of the system, a Python environment for the package and its
 # tests (.venv), and one (.tools/...) for each tool that cannot share it. What is there already stays untouched, so
-# a second run needs neither network nor rights. PYTHON=/path/to/python chooses the interpreter.
+# a second run needs neither network nor rights. PYTHON=/path/to/python chooses the interpreter. With the argument
+# `browser`, Debian's Chromium and its driver, too.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
+wanted=${1:-}
 uv_version=0.13.9
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin # where Debian keeps servers
 export UV_PYTHON_DOWNLOADS=never
@@ -48,6 +50,7 @@ find_missing() {
     lacks libc6-dev test -e /usr/include/stdio.h
     lacks pkg-config command -v pkg-config
     lacks libmariadb-dev pkg-config --exists libmariadb
+    find_missing_browser
     if [[ -z $python ]]; then
         ! command -v python3 >/dev/null || die "no Python 3.11, 3.12 or 3.13 found. Remedy: install one, for example with pyenv or uv, and run: make setup PYTHON=/path/to/it"
         missing+=(python3 python3-venv python3-dev)
@@ -58,6 +61,12 @@ find_missing() {
         lacks "$version-venv" "$python" -c 'import ensurepip'
         lacks "$version-dev" test -e "$include/Python.h"
     fi
+}
+
+find_missing_browser() {
+    [[ $wanted == browser ]] || return 0
+    lacks chromium command -v chromium
+    lacks chromium-driver command -v chromedriver
 }
 
 install_packages() {

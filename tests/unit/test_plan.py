@@ -79,7 +79,7 @@ def test_the_question_is_markdown_that_shows_names_and_reasons_as_they_are() -> 
     assert "- **goes out**, kept as t\\_before\\_20261124030405: 45 tables and sequences, about 1200 rows" in text
     assert "**Think about**\n\n- the target's sql\\_mode is another one" in text
     shown = MarkdownIt().render(text)
-    assert "Asked for by grace: *ward 3* # lost [rows](http://x) &lt;b&gt; &amp; `t`_1</p>" in shown
+    assert "<strong>asked for</strong> by grace: *ward 3* # lost [rows](http://x) &lt;b&gt; &amp; `t`_1</li>" in shown
     assert shown.count("<ul>") == 3
 
 
