@@ -1,7 +1,7 @@
 """The command line: the same backups, without Airflow.
 
 ``python -m include.backup_engine list | show NAME | verify NAME | decrypt FILE_OR_NAME --output FILE | recover NAME |
-retention | rewrap NAME --to KEY``
+retention | rewrap NAME --to KEY | keys``
 
 Policy as in the DAGs (``BACKUP_POLICY``), connections from ``AIRFLOW_CONN_*``. Exit codes: 0 done, 1 an
 expected error (told in two sentences), 2 wrong usage, 130 interrupted. JSON output goes to stdout, the story
@@ -14,11 +14,11 @@ import argparse
 import logging
 import sys
 
-from include.backup_engine.commands import decrypt, look, recover, retention, rewrap, verify
+from include.backup_engine.commands import decrypt, keys, look, recover, retention, rewrap, verify
 from include.backup_engine.commands.desk import Desk, Run
 from include.backup_engine.errors import BackupError
 
-_COMMANDS = (look, verify, decrypt, recover, retention, rewrap)
+_COMMANDS = (look, verify, decrypt, recover, retention, rewrap, keys)
 """In the order of the help."""
 
 

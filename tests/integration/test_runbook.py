@@ -67,7 +67,6 @@ class World:
     key: str
     facts: BackupFacts
     work: Path
-    replica_key_arn: str
     environment: dict[str, str]
     output: str = ""
     kept: dict[str, object] = field(default_factory=dict)
@@ -128,18 +127,32 @@ def world(
     mariadb_source: MariaDB, mariadb_scratch: MariaDB, aws: Aws, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
     folder, suffix = tmp_path_factory.mktemp("runbook"), os.urandom(4).hex()
-    key_arn = aws.kms.create_key(MultiRegion=True)["KeyMetadata"]["Arn"]
+    key_arn = aws.kms.create_key()["KeyMetadata"]["Arn"]
     aws.kms.create_alias(AliasName=f"alias/runbook-{suffix}", TargetKeyId=key_arn)
     elsewhere = Aws(aws.url, "eu-west-1")
-    replica = aws.kms.replicate_key(KeyId=key_arn, ReplicaRegion=elsewhere.region)["ReplicaKeyMetadata"]["Arn"]
+    replica = elsewhere.kms.create_key()["KeyMetadata"]["Arn"]
     bucket = aws.seed(bucket=f"runbook-{suffix}", data_key=f"alias/runbook-{suffix}").bucket
-    replica_bucket = elsewhere.seed(bucket=f"runbook-{suffix}-replica").bucket
+    replica_bucket = elsewhere.seed(bucket=f"runbook-{suffix}-replica")
     document = yaml.safe_load((ROOT / "include" / "policy.yaml").read_text())
-    document["vault"] |= {"bucket": bucket, "data_key_id": f"alias/runbook-{suffix}"}
+    document["vault"] |= {
+        "bucket": bucket,
+        "data_key_id": f"alias/runbook-{suffix}",
+        "further_data_key_ids": [replica],
+    }
     document["sources"] = {"surgicase": {"conn_id": "surgicase_mysql", "database": DATABASE}}
     policy_file = folder / "policy.yaml"
     policy_file.write_text(yaml.safe_dump(document))
-    policy, keyring = load_policy(policy_file), Keyring(aws.kms)
+    there = {
+        "bucket": replica_bucket.bucket,
+        "region": elsewhere.region,
+        "data_key_id": replica,
+        "further_data_key_ids": [key_arn],
+        "sse_key_id": replica_bucket.sse_key_arn,
+        "reader_conn_id": "aws_replica_reader",
+    }
+    replica_policy = folder / "replica-policy.yaml"
+    replica_policy.write_text(yaml.safe_dump(document | {"vault": document["vault"] | there}))
+    policy, keyring = load_policy(policy_file), Keyring(aws.kms, lambda region: Aws(aws.url, region).kms)
     vault = Vault(aws.s3, with_sse_key_arn(policy.vault, keyring))
 
     generate(connector(str(mariadb_source.endpoint.socket)), DATABASE, 5)
@@ -152,7 +165,7 @@ def world(
     assert entry.sidecar is not None and entry.sidecar.facts is not None
     for key in (entry.key, entry.sidecar_key):  # what S3's replication does
         body = aws.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        elsewhere.s3.put_object(Bucket=replica_bucket, Key=key, Body=body)
+        elsewhere.s3.put_object(Bucket=replica_bucket.bucket, Key=key, Body=body)
 
     home, work = folder / "home", folder / "work"
     home.mkdir()
@@ -177,12 +190,14 @@ def world(
         "BUCKET": bucket,
         "PREFIX": policy.vault.prefix,
         "KEY_ARN": key_arn,
-        "REPLICA_BUCKET": replica_bucket,
+        "REPLICA_BUCKET": replica_bucket.bucket,
+        "REPLICA_POLICY": str(replica_policy),
+        "AIRFLOW_CONN_AWS_REPLICA_READER": elsewhere.airflow_connection(),
         "REPLICA_KEY_ARN": replica,
         "WORK": str(work),
     }
     yield World(
-        mariadb_source, mariadb_scratch, aws, bucket, entry.key, entry.sidecar.facts, work, replica, environment
+        mariadb_source, mariadb_scratch, aws, bucket, entry.key, entry.sidecar.facts, work, environment
     )
     for server in (mariadb_source, mariadb_scratch):
         for database in (DATABASE, RESTORED, "readme"):
@@ -254,6 +269,20 @@ def _decrypted(world: World) -> None:
     shutil.rmtree(world.work)
 
 
+def _region_is_prepared(world: World) -> None:
+    _says("0 backups are lost if")(world)
+    _says("is good:")(world)
+
+
+def _lose_key(world: World) -> None:
+    world.aws.kms.disable_key(KeyId=world.environment["KEY_ARN"])
+
+
+def _decrypted_there(world: World) -> None:
+    _decrypted(world)
+    world.aws.kms.enable_key(KeyId=world.environment["KEY_ARN"])
+
+
 def _readme_has_loaded(world: World) -> None:
     tables = world.server.sql("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'readme'")
     assert tables == [(45 + 7 + 1,)]
@@ -285,8 +314,9 @@ STORY: dict[str, tuple[Callable[[World], None], Callable[[World], object]]] = {
     "lost-database": (_drop(DATABASE), lambda world: world.equal(world.server, RESTORED, events_disabled=True)),
     "lost-server": (_nothing, lambda world: world.equal(world.new_server, DATABASE, events_disabled=True)),
     "lost-server-events": (_nothing, _events_are_as_in_the_source),
-    "region-prepared": (_nothing, lambda world: world.replica_key_arn in world.output),
-    "lost-region": (_nothing, _decrypted),
+    "region-prepared": (_nothing, _region_is_prepared),
+    "lost-region": (_lose_key, _says("Dry run:")),
+    "lost-region-break-glass": (_nothing, _decrypted_there),
     "lost-airflow": (_nothing, _says("is good:")),
     "break-glass": (_drop(DATABASE, RESTORED), _loaded),
     "ransomware-look": (_decoy, _says("-deleted\t")),

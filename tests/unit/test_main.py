@@ -52,7 +52,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
 def test_help_names_every_command() -> None:
     command = [sys.executable, "-m", "include.backup_engine", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    for name in ("list", "show", "verify", "decrypt", "recover", "retention", "rewrap"):
+    for name in ("list", "show", "verify", "decrypt", "recover", "retention", "rewrap", "keys"):
         assert re.search(rf"^    {name}\b", done.stdout, re.MULTILINE)
     assert done.stderr == ""
 

@@ -9,6 +9,7 @@ from backup_airflow.operators.base import BackupOperator
 from backup_airflow.reporting import gauge
 from include.backup_engine.deletion import Deletions, carry_out
 from include.backup_engine.errors import ConnectionMissing
+from include.backup_engine.key_report import key_warnings
 from include.backup_engine.retention import RetentionPlan, plan_retention
 
 
@@ -33,6 +34,8 @@ class RetentionOperator(BackupOperator):
                 self.reporter.line(line)
         if plan.blocked:
             self.reporter.warn(f"Nothing may be deleted: {plan.blocked}")
+        for warning in key_warnings(self.source, self.reader_vault, self.reader_keyring):
+            self.reporter.warn(warning)
         done = None if plan.blocked else self._done(plan)
         gauge("retention.kept", len(plan.of("keep")), self.source)
         gauge("retention.deleted", len(done.deleted) if done else 0, self.source)
