@@ -196,9 +196,7 @@ def world(
         "REPLICA_KEY_ARN": replica,
         "WORK": str(work),
     }
-    yield World(
-        mariadb_source, mariadb_scratch, aws, bucket, entry.key, entry.sidecar.facts, work, environment
-    )
+    yield World(mariadb_source, mariadb_scratch, aws, bucket, entry.key, entry.sidecar.facts, work, environment)
     for server in (mariadb_source, mariadb_scratch):
         for database in (DATABASE, RESTORED, "readme"):
             server.sql(f"DROP DATABASE IF EXISTS `{database}`")
