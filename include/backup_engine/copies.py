@@ -110,7 +110,7 @@ def taken_names(connection: Connection[Any], target: str, names: Collection[str]
 
 
 def _check(connection: Connection[Any], target: str, incoming: str, names: dict[str, str]) -> None:
-    if tables_of(connection, incoming) != sorted(names):
+    if set(tables_of(connection, incoming)) != set(names):
         raise RestoreRefused(f"{incoming} does not hold the tables that were asked for.", "Start the recovery again.")
     if taken := taken_names(connection, target, names.values()):
         raise RestoreRefused(
