@@ -167,7 +167,7 @@ class Database(Server):
                 *self._program(self.executable),
                 *(f"--datadir={self._data}", f"--socket={where.socket}", f"--pid-file={self._sockets / 'pid'}"),
                 *(f"--bind-address={where.host}", f"--port={where.port}", "--skip-name-resolve"),
-                # Its own: a MariaDB that starts removes all temporary tables that it finds there, also another server's.
+                # Its own: a MariaDB that starts removes the temporary tables that it finds, another server's as well.
                 f"--tmpdir={self._sockets}",
                 *self._options,
             ],
