@@ -137,6 +137,7 @@ with DAG(
         task_id="report",
         trigger_rule=TriggerRule.ALL_DONE,
         found={
+            "refusal": "{{ ti.xcom_pull('validate_request', key='refusal') or '' }}",
             "listed": listed.output,
             "plan": plan.output,
             "approval": APPROVAL,

@@ -101,14 +101,15 @@ class Plan(Record):
         """The plan as people read it, one line each."""
         place, excerpt = self.place, self.verified.excerpt
         found = [
-            f"Backup {self.backup}, snapshot of {self.snapshot_at}: every frame"
-            f"{' of the tables' if excerpt else ''} is authentic, {megabytes(self.verified.sql_bytes)} of SQL",
+            f"Backup {self.backup}, snapshot of {self.snapshot_at}",
+            f"  every frame{' of the tables' if excerpt else ''} is authentic,"
+            f" {megabytes(self.verified.sql_bytes)} of SQL",
             *([f"Read of it: {excerpt}; the rest was not read and is not verified"] if excerpt else []),
             f"From {self.source_server.flavour} {self.source_server.version}"
             f" to {self.target_server.flavour} {self.target_server.version} ({place.conn_id})",
         ]
         if self.overwrites:
-            found.append(f"- {place.database}: {self.goes}; goes to {place.databases[-1]}")
+            found += [f"- {place.database}: {self.goes}", f"  kept as {place.databases[-1]}"]
         found.append(f"{'~' if self.overwrites else '+'} {place.database}: {self.comes}")
         found += [f"+ {place.database}.{copy}: the table {table}" for table, copy in self.copies.items()]
         found += [f"  {note}" for note in self.notes]

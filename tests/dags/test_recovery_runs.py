@@ -253,15 +253,24 @@ def test_a_restored_copy_that_differs_is_not_swapped_in(
 
 
 @pytest.mark.parametrize(
-    "conf",
+    ("conf", "why"),
     [
-        {"targets": "everything"},
-        {"mode": "restore", "overwrite": True, "target_database": LIVE, "confirm": "wrd", "reason": "x"},
-        {"mode": "restore", "overwrite": True, "target_database": LIVE, "confirm": LIVE},
-        {"mode": "restore", "tables": ["patients"], "overwrite": True, "confirm": f"{LIVE}_restored", "reason": "x"},
+        ({"targets": "everything"}, "The parameter targets is unknown."),
+        (OVERWRITE | {"confirm": "wrd"}, "ward would be overwritten, and confirm is 'wrd'."),
+        (OVERWRITE | {"reason": " "}, "An overwrite needs a reason, for the evidence."),
+        (
+            {
+                "mode": "restore",
+                "tables": ["patients"],
+                "overwrite": True,
+                "confirm": f"{LIVE}_restored",
+                "reason": "x",
+            },
+            "Single tables are restored beside what exists",
+        ),
     ],
 )
-def test_contradictory_requests_are_refused_and_recorded(ward: Ward, conf: dict[str, Any]) -> None:
+def test_contradictory_requests_are_refused_and_recorded(ward: Ward, conf: dict[str, Any], why: str) -> None:
     before = ward.databases()
     run = ward.run(**conf)
     assert run.state == "failed"
@@ -269,4 +278,5 @@ def test_contradictory_requests_are_refused_and_recorded(ward: Ward, conf: dict[
     assert states["validate_request"] == states["report"] == "failed"
     assert states["plan"] == "upstream_failed"
     assert ward.databases() == before
-    assert ward.last_record().facts["failures"] == ["the request was refused"]
+    [failure] = ward.last_record().facts["failures"]
+    assert failure.startswith(f"the request was refused: {why}")

@@ -6,8 +6,12 @@ import json
 import re
 import time
 import urllib.parse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+import yaml
 
 from include.backup_engine import evidence
 from include.backup_engine.compare import compare_census
@@ -59,7 +63,7 @@ class Site:
             every=0.5,
         )
 
-    def answer(self, run_id: str, option: str, reason: str) -> None:
+    def answer(self, run_id: str, option: str, reason: str, *, user: str = "admin") -> None:
         self.wait_for_question(run_id)
         # Airflow fails a task that is answered before its scheduler has heard from the executor that it is parked,
         # and no API tells when it has. No person is that quick.
@@ -68,7 +72,17 @@ class Site:
         question = self.airflow.api("GET", path)
         assert "Plan: nothing speaks against it" in question["body"]
         body = {"chosen_options": [option], "params_input": {"approval_reason": reason}}
-        self.airflow.api("PATCH", path, body)
+        self.airflow.api("PATCH", path, body, user=user)
+
+    @contextmanager
+    def rules(self, **recovery: object) -> Iterator[None]:
+        """Another section ``recovery`` in the policy."""
+        shipped = self.stack.policy_file.read_text()
+        self.stack.policy_file.write_text(yaml.safe_dump(yaml.safe_load(shipped) | {"recovery": recovery}))
+        try:
+            yield
+        finally:
+            self.stack.policy_file.write_text(shipped)
 
     def census(self, database: str) -> Census:
         root = Endpoint(unix_socket=str(self.stack.source.endpoint.socket), user="root").connect(database)

@@ -41,6 +41,8 @@ _LISTED = 200
 class ValidateRequestOperator(BackupOperator):
     """Check what was asked for, before anything else happens. Returns the recovery that follows from it.
 
+    Why a request was refused is kept under the key ``refusal``.
+
     .. code-block:: python
 
         ValidateRequestOperator(task_id="validate_request", source="{{ params.source }}")
@@ -50,13 +52,17 @@ class ValidateRequestOperator(BackupOperator):
         """Check."""
         dag_run = context["dag_run"]
         # Airflow checks the parameters that the DAG has, and silently takes whatever else is in the configuration.
-        recovery = sound_request(
-            dict(context["params"]) | dict(dag_run.conf or {}),
-            self.policy,
-            run_at=dag_run.run_after,
-            requested_at=datetime.now(UTC),
-            requested_by=dag_run.triggering_user_name or "unknown",
-        )
+        try:
+            recovery = sound_request(
+                dict(context["params"]) | dict(dag_run.conf or {}),
+                self.policy,
+                run_at=dag_run.run_after,
+                requested_at=datetime.now(UTC),
+                requested_by=dag_run.triggering_user_name or "unknown",
+            )
+        except RequestRefused as error:
+            context["ti"].xcom_push(key="refusal", value=error.cause)
+            raise
         request = recovery.request
         self.reporter.line(
             f"{request.mode} of {request.source}, requested by {recovery.requested_by}", backup=request.backup,
@@ -390,7 +396,11 @@ class RecoveryReportOperator(RecoveryOperator):
     def _refused(self, context: Any) -> None:
         """The request was not sound: that, too, is recorded."""
         dag_run = context["dag_run"]
-        facts = {"failures": ["the request was refused"], "requested_by": dag_run.triggering_user_name or "unknown"}
+        why = self.found["refusal"] or "see the task validate_request"
+        facts = {
+            "failures": [f"the request was refused: {why}"],
+            "requested_by": dag_run.triggering_user_name or "unknown",
+        }
         evidence.append(self.reader_vault, self.writer_vault, "recovery", self.source[:63], "failed", facts)
         raise RecoveryFailed("The request was refused; nothing was done.", "The task validate_request says why.")
 
