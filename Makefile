@@ -37,7 +37,8 @@ lint: setup ## ruff, mypy, and the direction of imports
 	@$(python) -m mypy
 	@PYTHONPATH=.:plugins .venv/bin/lint-imports --no-logo
 
-bench: setup ## measure the way of the data and print the rates
+bench: setup ## measure backup and restore beside other tools: benchmarks/README.md
+	@bash benchmarks/peers.sh
 	@$(python) -m benchmarks
 
 compile := UV_CUSTOM_COMPILE_COMMAND='make lock' .tools/uv/bin/uv --no-config pip compile -q --universal \

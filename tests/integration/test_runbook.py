@@ -29,7 +29,7 @@ from include.backup_engine.report import Reporter
 from include.backup_engine.store.catalog import Catalog
 from include.backup_engine.store.s3 import Vault
 from tests.demo.surgicase import connector, generate
-from tests.servers.environments import make_environment
+from tests.servers.environments import aws_command_line
 from tests.servers.localstack import Aws
 from tests.servers.mariadb import MariaDB
 from tests.servers.processes import ROOT
@@ -37,7 +37,6 @@ from tests.servers.processes import ROOT
 DOCUMENTS = (ROOT / "docs" / "runbook.md", ROOT / "include" / "break_glass" / "README.md")
 DATABASE = "runbook"
 RESTORED = f"{DATABASE}_restored"
-_AWS_CLI = "awscli==1.46.3"
 _FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _RUN = re.compile(r"console run=(?P<name>[a-z0-9-]+)")
 
@@ -111,10 +110,7 @@ def _connection(server: MariaDB) -> str:
 
 def _programs(folder: Path) -> str:
     """A PATH with this environment's python, and AWS's command line, which cannot share it."""
-    tools = ROOT / ".tools" / "aws-cli"
-    if not (tools / _AWS_CLI).exists():
-        make_environment(tools, _AWS_CLI)
-        (tools / _AWS_CLI).touch()
+    tools = aws_command_line()
     folder.mkdir()
     # By its interpreter: a script in a folder with a long or spaced name cannot start by itself.
     (folder / "aws").write_text(f'#!/bin/sh\nexec "{tools}/bin/python" "{tools}/bin/aws" "$@"\n')

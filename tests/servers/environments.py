@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.servers.processes import ROOT
 
+_AWS_CLI = "awscli==1.46.3"
 _UV = ROOT / ".tools" / "uv" / "bin" / "uv"
 # A company network may re-sign traffic with an authority that only the system knows.
 _SETTINGS = {"UV_PYTHON_DOWNLOADS": "never", "UV_SYSTEM_CERTS": "1"}
@@ -28,3 +29,12 @@ def make_environment(folder: Path, *packages: str) -> Path:
         )
         assert done.returncode == 0, done.stderr
     return python
+
+
+def aws_command_line() -> Path:
+    """The environment of AWS's command line, which cannot share the package's; made once."""
+    folder = ROOT / ".tools" / "aws-cli"
+    if not (folder / _AWS_CLI).exists():
+        make_environment(folder, _AWS_CLI)
+        (folder / _AWS_CLI).touch()
+    return folder

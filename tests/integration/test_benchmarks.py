@@ -1,0 +1,48 @@
+"""`make bench`, as small as it gets: every contestant takes part, and the report says what it took."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+from benchmarks.contestants import BACKUPS, PRODUCT, RESTORES
+from benchmarks.results import load
+from tests.servers.processes import ROOT
+
+
+def test_every_contestant_is_measured(tmp_path: Path) -> None:
+    output = tmp_path / "report"
+    settings = {
+        "BENCH_SIZE_MB": "5",
+        "BENCH_ROUNDS": "1",
+        "BENCH_PARTS": "backup,restore,profile",
+        "BENCH_OUTPUT": str(output),
+        "BENCH_FOLDER": str(tmp_path / "data"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks"], cwd=ROOT, env=os.environ | settings, capture_output=True, text=True,
+        timeout=600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    [section] = load(output / "results.json").sections
+    report, chart = (output / "results.md").read_text(), ElementTree.parse(output / "chart.svg")
+    bars = {element.text for element in chart.iter("{http://www.w3.org/2000/svg}text")}
+    for rows, contestants in ((section.backup, BACKUPS), (section.restore, RESTORES)):
+        assert [row.name for row in rows] == [contestant.name for contestant in contestants]
+        for row, contestant in zip(rows, contestants, strict=True):
+            assert row.name.replace("|", "\\|") in report
+            if contestant.kind == "peer" and row.absent:  # this machine has not got it
+                continue
+            [sample] = row.samples
+            assert sample.problem == ""
+            assert min(sample.wall, sample.client_cpu, sample.memory) > 0, row
+            assert (sample.stored > 0) == bool(contestant.prefix), row
+            assert row.name in bars
+    product = section.backup[0]
+    assert product.name == PRODUCT and product.samples[0].server_cpu > 0 and product.samples[0].sink_cpu > 0
+    assert section.sql_bytes > 2_000_000
+    assert all(share.client_cpu >= 0 for share in section.profile) and len(section.profile) == 8
