@@ -138,6 +138,14 @@ def _check_target(recovery: Recovery) -> None:
             "Single tables are restored beside what exists; they overwrite nothing.",
             'Leave overwrite out, and move the rows or the table with SQL: docs/runbook.md, "A lost table".',
         )
+    check_target_name(database)
+
+
+def check_target_name(database: str) -> None:
+    """Whether a database of that name may be restored into.
+
+    :raises RequestRefused: it may not.
+    """
     if len(database) > MAX_TARGET:
         raise RequestRefused(
             f"The target database's name has {len(database)} characters, more than {MAX_TARGET}.",

@@ -307,6 +307,37 @@ def test_a_database_that_exists_is_never_a_target(world: World) -> None:
         assert world.refused(*command, *arguments).startswith("RestoreRefused: ")
 
 
+@pytest.mark.parametrize("label", ["original", "gzip", "zstd"])
+def test_a_single_table_comes_into_a_new_database_or_beside_what_is_there(world: World, label: str) -> None:
+    database = f"cli_table_{label}"
+    plan = world.json("recover", world.names[label].stem, "--table", "cases")
+    assert plan["verified"]["excerpt"]["tables"] == ["cases"]
+    command = ["recover", world.names[label].stem, "--restore", "--target-conn-id", "scratch_mysql"]
+    command += ["--target-database", database, "--table", "cases"]
+    try:
+        done = world.run(*command)
+        assert done.stdout == f"cases of {world.names[label].stem} is restored into {database}.\n"
+        assert "foreign keys of table cases refer to patients" in done.stderr
+        assert world.scratch.sql("SHOW TRIGGERS", database=database)[0][0] == "t"
+        done = world.json(*command, "--table", "patients")
+        assert done["comparison"]["findings"] == []
+        assert sorted(done["copies"]) == ["cases", "patients"]
+        tables = {str(name) for (name,) in world.scratch.sql("SHOW TABLES", database=database)}
+        assert tables == {"cases", *done["copies"].values()}
+        copy = done["copies"]["cases"]
+        assert world.scratch.sql(f"SELECT COUNT(*) FROM {copy}", database=database) == [(3,)]
+        assert not any(name.startswith(f"{database}_incoming") for name in world.databases())
+    finally:
+        world.scratch.sql(f"DROP DATABASE IF EXISTS {database}")
+
+
+def test_a_single_table_is_refused_by_name(world: World) -> None:
+    error = world.refused("recover", "latest", "--table", "case")
+    assert error == "RequestRefused: The backup holds no table 'case'."
+    command = ["recover", "latest", "--restore", "--target-conn-id", "scratch_mysql", "--table", "cases"]
+    assert "mysql cannot be a target" in world.refused(*command, "--target-database", "mysql")
+
+
 def test_an_account_that_may_not_restore(world: World) -> None:
     error = world.refused("recover", "latest", "--restore", "--target-conn-id", "powerless")
     assert error.startswith("PreflightError: The server denied access")

@@ -13,6 +13,7 @@ from include.backup_engine.connections import connection_from_environment, mysql
 from include.backup_engine.copies import copy_names, put_beside
 from include.backup_engine.errors import DrillFailed
 from include.backup_engine.mysql.server import Endpoint, database_exists
+from include.backup_engine.recovery import check_target_name
 from include.backup_engine.restore import create_database, restore
 from include.backup_engine.stored import StoredBackup
 from include.backup_engine.verify import verify, verify_tables
@@ -63,6 +64,7 @@ def _restore(desk: Desk, options: argparse.Namespace, backup: StoredBackup, data
     beside = bool(options.table) and _exists(endpoint, database)
     into = incoming_database(database, run_at) if beside else database
     if beside:
+        check_target_name(database)
         tidy(endpoint, database, desk.reporter)
     create_database(endpoint, into, backup)
     restoration = restore(
