@@ -16,12 +16,12 @@ from pymysql.connections import Connection
 from include.backup_engine.crypto.data_key import DataKey, Keyring
 from include.backup_engine.crypto.original import MAX_BYTES as ORIGINAL_MAX_BYTES
 from include.backup_engine.errors import BackupError, BackupMissing, KeyServiceDown, KeyUnavailable, PreflightError
-from include.backup_engine.mysql.client import find_dump_program
+from include.backup_engine.mysql.client import find_dump_program, release_series
 from include.backup_engine.mysql.privileges import Grants
 from include.backup_engine.mysql.server import Endpoint, identify, quote, row, rows, scalar, variable
 from include.backup_engine.mysql.snapshot import choose_method
 from include.backup_engine.policy import Policy, SourcePolicy
-from include.backup_engine.records import Chain
+from include.backup_engine.records import Chain, ServerIdentity
 from include.backup_engine.report import Reporter, megabytes
 from include.backup_engine.store.catalog import Catalog
 from include.backup_engine.store.s3 import Vault
@@ -86,7 +86,7 @@ def _check_source(policy: SourcePolicy, endpoint: Endpoint, findings: Findings, 
         grants = Grants.of(connection)
         for missing in grants.missing_for_backup(server, policy.database):
             findings.require(False, f"The backup account lacks {missing}.", f"GRANT {missing} TO the account.")
-        findings.attempt(lambda: find_dump_program(server.flavour))
+        findings.attempt(lambda: _check_program(server, findings))
         binary_log = variable(connection, "log_bin") == "ON"
         findings.attempt(lambda: choose_method(server, grants, policy.database, binary_log))
         if not binary_log:
@@ -113,6 +113,14 @@ def _check_source(policy: SourcePolicy, endpoint: Endpoint, findings: Findings, 
         )  # fmt: skip
     finally:
         connection.close()
+
+
+def _check_program(server: ServerIdentity, findings: Findings) -> None:
+    program = find_dump_program(server.flavour, server.version)
+    if program.series < release_series(server.version):
+        findings.warnings.append(
+            f"{program.path} is older than the server ({program.version}, {server.version}): it may not know all its types"
+        )
 
 
 def _check_objects(connection: Connection[Any], database: str, findings: Findings) -> None:

@@ -213,7 +213,7 @@ def read_source(
             f"The backup account may not see everything in {database}: {', '.join(missing)}.",
             f"Run as an administrator: {'; '.join(f'GRANT {grant} TO the account' for grant in missing)}.",
         )
-    program = find_dump_program(server.flavour)
+    program = find_dump_program(server.flavour, server.version)
     reporter.line("Source", database=database, server=server.version, client=program.version)
     arguments = dump_arguments(
         program, database,

@@ -22,7 +22,11 @@ from include.backup_engine.mysql.server import Endpoint
 from include.backup_engine.records import Flavour
 
 _PROGRAMS: dict[Flavour, tuple[str, ...]] = {"mariadb": ("mariadb-dump", "mysqldump"), "mysql": ("mysqldump",)}
-_PACKAGE: dict[Flavour, str] = {"mariadb": "mariadb-client", "mysql": "mysql-client (Oracle's MySQL client)"}
+_REMEDY: dict[Flavour, str] = {
+    "mariadb": "Install the package mariadb-client on every worker.",
+    "mysql": "Install Oracle's own client on every worker: the package mysql-community-client of MySQL's APT repository,"
+    " or mysql-client where the distribution has it (Debian's default-mysql-client is MariaDB's and no substitute).",
+}
 _ERROR_CODE = re.compile(r"(?:[Ee]rror:? |\()(\d{4})\b")
 _WARNING = re.compile(r"(?:\S+: )?\[?(?:-- )?warning", re.IGNORECASE)
 _STDERR_LIMIT = 64 * 1024
@@ -42,28 +46,45 @@ class DumpProgram:
     version: str
     options: frozenset[str]
 
+    @property
+    def series(self) -> tuple[int, ...]:
+        """Its release series, such as (10, 11)."""
+        return release_series(self.version)
+
+
+def release_series(version: str) -> tuple[int, ...]:
+    """The first two numbers of the first ``x.y.z`` in a version, of a server or a program; empty if there is none."""
+    found = re.search(r"(\d+)\.(\d+)\.\d+", version)
+    return (int(found[1]), int(found[2])) if found else ()
+
 
 @cache
-def find_dump_program(flavour: Flavour) -> DumpProgram:
-    """The dump program that belongs to the server's flavour.
+def find_dump_program(flavour: Flavour, server_version: str = "") -> DumpProgram:
+    """The dump program that belongs to the server: of its flavour; of its release series if there is one, else the newest.
 
     Another flavour's program is no substitute: ``mariadb-dump`` against MySQL exits 0 and writes a dump that
-    MySQL cannot load (error 3105).
+    MySQL cannot load (error 3105). Programs are looked for in every folder of PATH, because one of the other flavour
+    may stand in front under the same name.
 
-    :raises PreflightError: naming the package to install.
+    :raises PreflightError: naming what to install.
     """
+    found: list[DumpProgram] = []
     for name in _PROGRAMS[flavour]:
-        path = shutil.which(name)
-        if not path:
-            continue
-        version = _output(path, "--no-defaults", "--version")
-        if ("MariaDB" in version) == (flavour == "mariadb"):
-            options = re.findall(r"--([a-z][a-z-]+)", _output(path, "--no-defaults", "--help"))
-            return DumpProgram(path, flavour, version.strip(), frozenset(options))
-    raise PreflightError(
-        f"No dump program for {flavour} servers is installed ({' or '.join(_PROGRAMS[flavour])}).",
-        f"Install the package {_PACKAGE[flavour]} on every worker.",
-    )
+        for folder in os.get_exec_path():
+            path = shutil.which(name, path=folder)
+            if not path:
+                continue
+            version = _output(path, "--no-defaults", "--version")
+            if ("MariaDB" in version) == (flavour == "mariadb"):
+                options = re.findall(r"--([a-z][a-z-]+)", _output(path, "--no-defaults", "--help"))
+                found.append(DumpProgram(path, flavour, version.strip(), frozenset(options)))
+    if not found:
+        raise PreflightError(
+            f"No dump program for {flavour} servers is installed ({' or '.join(_PROGRAMS[flavour])}).",
+            _REMEDY[flavour],
+        )
+    wanted = release_series(server_version)
+    return max(found, key=lambda program: (program.series == wanted, program.series))  # of equals, the first on PATH
 
 
 def _output(*argv: str) -> str:
@@ -87,7 +108,8 @@ def _option_file(endpoint: Endpoint, flavour: Flavour) -> int:
     flags: list[str] = []
     if mode == "DISABLED":
         tls = {}
-        flags = ["skip-ssl"] if flavour == "mariadb" else ["ssl-mode=DISABLED"]
+        # Without TLS, caching_sha2_password (MySQL's default) sends the password under the server's public key.
+        flags = ["skip-ssl"] if flavour == "mariadb" else ["ssl-mode=DISABLED", "loose-get-server-public-key"]
     elif flavour == "mysql":
         flags = [f"ssl-mode={mode}"]
     else:  # MariaDB's client has one degree of verification, and it includes the host name
