@@ -69,7 +69,7 @@ def mariadb_11(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
 @pytest.fixture(scope="session")
 def mysql_source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MySQL]:
     """A MySQL server to back up."""
-    with MySQL(tmp_path_factory.mktemp("mysql-source")) as server:
+    with MySQL(tmp_path_factory.mktemp("mysql-source"), tls=True) as server:
         yield server
 
 

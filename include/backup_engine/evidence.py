@@ -100,7 +100,10 @@ def backup_facts(entry: Entry, verification: Verification) -> dict[str, Any]:
         "counts": {kind: census.count(kind) for kind in kinds},
         "rows": census.rows,
         "excluded_tables": census.excluded_tables,
-        "not_fingerprinted": {table.name: table.note for table in census.tables if table.note},
+        "not_fingerprinted": {
+            table.name: table.note for table in census.tables if table.note and not table.fingerprint
+        },
+        "not_exact": {table.name: table.note for table in census.tables if table.note and table.fingerprint},
         "sql_bytes": facts.stream.sql_bytes,
         "compressed_bytes": facts.stream.compressed_bytes,
         "fingerprint_seconds": facts.fingerprint_seconds,

@@ -16,6 +16,7 @@ from pymysql.connections import Connection
 from include.backup_engine.crypto.data_key import DataKey, Keyring
 from include.backup_engine.crypto.original import MAX_BYTES as ORIGINAL_MAX_BYTES
 from include.backup_engine.errors import BackupError, BackupMissing, KeyServiceDown, KeyUnavailable, PreflightError
+from include.backup_engine.mysql.census import not_dumpable
 from include.backup_engine.mysql.client import find_dump_program, release_series
 from include.backup_engine.mysql.privileges import Grants
 from include.backup_engine.mysql.server import Endpoint, identify, quote, row, rows, scalar, variable
@@ -92,6 +93,8 @@ def _check_source(policy: SourcePolicy, endpoint: Endpoint, findings: Findings, 
         if not binary_log:
             findings.warnings.append("The source writes no binary log: no coordinates can be recorded")
         _check_objects(connection, policy.database, findings)
+        for cause, remedy in not_dumpable(connection, policy.database, policy.exclude_tables):
+            findings.require(False, f"The {cause}.", remedy)
         if policy.exclude_tables:
             findings.attempt(lambda: _check_exclusions(connection, policy, findings))
         size = int(
@@ -119,7 +122,7 @@ def _check_program(server: ServerIdentity, findings: Findings) -> None:
     program = find_dump_program(server.flavour, server.version)
     if program.series < release_series(server.version):
         findings.warnings.append(
-            f"{program.path} is older than the server ({program.version}, {server.version}): it may not know all its types"
+            f"{program.path} is older ({program.version}) than the server ({server.version}): it may not know all types"
         )
 
 

@@ -62,7 +62,8 @@ class TableFacts(Record):
 
     :param fingerprint: hex; row count and order-independent hash of canonical values (mysql/fingerprint.py).
         For a sequence: its next value, as text.
-    :param note: why there is no fingerprint, when there is none.
+    :param note: why there is no fingerprint, when there is none; or the columns with values that a dump does not
+        write exactly.
     """
 
     name: str

@@ -21,6 +21,7 @@ from include.backup_engine.mysql.census import (
     add_fingerprints,
     has_versioned_tables,
     next_values,
+    not_dumpable,
     schema_changes,
     take_census,
 )
@@ -129,7 +130,9 @@ class SourceReader:
         self._dump.know(census)
         started = time.monotonic()
 
-        def after_table(_: TableFacts) -> None:
+        def after_table(table: TableFacts) -> None:
+            if table.note:
+                self._reporter.warn(f"Table {table.name}: {table.note}")
             self._snapshot.let_schema_change()
             self._cancellation.check()
 
@@ -206,12 +209,18 @@ def read_source(
         grants = Grants.of(connection)
         binary_log = variable(connection, "log_bin") == "ON"
         versioned = has_versioned_tables(connection, database)
+        hindrances = not_dumpable(connection, database, policy.exclude_tables)
     finally:
         connection.close()
     if missing := grants.missing_for_backup(server, database):
         raise PreflightError(
             f"The backup account may not see everything in {database}: {', '.join(missing)}.",
             f"Run as an administrator: {'; '.join(f'GRANT {grant} TO the account' for grant in missing)}.",
+        )
+    if hindrances:
+        raise PreflightError(
+            f"{database} holds what no backup can: the {'; the '.join(cause for cause, _ in hindrances)}.",
+            " ".join(dict.fromkeys(remedy for _, remedy in hindrances)),
         )
     program = find_dump_program(server.flavour, server.version)
     reporter.line("Source", database=database, server=server.version, client=program.version)

@@ -1,5 +1,6 @@
 -- The account that the connection of a source uses. Run as an administrator; replace the password, and
 -- `surgicase` by the database's name. It reads, and it can change nothing.
+-- What stands in /*M! ... */ only MariaDB executes, what stands in /*!80020 ... */ only MySQL from that version on.
 CREATE USER IF NOT EXISTS 'backup'@'%' IDENTIFIED BY 'change-me' REQUIRE SSL;
 
 -- Tables, views, triggers and events of the database.
@@ -10,17 +11,14 @@ GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON `surgicase`.* TO 'backup'@'%';
 -- GRANT EXECUTE ON FUNCTION `surgicase`.`open_cases_of` TO 'backup'@'%';
 
 -- Bodies of routines that belong to other accounts; without it a dump leaves them out without an error.
--- MariaDB (from 11.3 on SHOW CREATE ROUTINE ON `surgicase`.* is enough):
-GRANT SELECT ON `mysql`.`proc` TO 'backup'@'%';
--- MySQL 8.0.20 and later, instead:
--- GRANT SHOW_ROUTINE ON *.* TO 'backup'@'%';
+-- (MariaDB from 11.3 on: SHOW CREATE ROUTINE ON `surgicase`.* is enough.)
+/*M! GRANT SELECT ON `mysql`.`proc` TO 'backup'@'%' */;
+/*!80020 GRANT SHOW_ROUTINE ON *.* TO 'backup'@'%' */;
 
 -- One snapshot for the dump and its fingerprints: a global read lock, held for milliseconds.
 GRANT RELOAD ON *.* TO 'backup'@'%';
 -- Where RELOAD is not to be had (managed servers), read locks on this database's tables serve as well:
 -- GRANT LOCK TABLES ON `surgicase`.* TO 'backup'@'%';
 
--- The position in the binary log that belongs to the snapshot. MariaDB 10.5 and later:
-GRANT BINLOG MONITOR ON *.* TO 'backup'@'%';
--- MySQL, instead:
--- GRANT REPLICATION CLIENT ON *.* TO 'backup'@'%';
+-- The position in the binary log that belongs to the snapshot (MariaDB calls this privilege BINLOG MONITOR, too).
+GRANT REPLICATION CLIENT ON *.* TO 'backup'@'%';

@@ -17,12 +17,15 @@ from pymysql.connections import Connection
 from include.backup_engine.errors import PreflightError
 from include.backup_engine.mysql.fingerprint import fingerprint_table
 from include.backup_engine.mysql.identifiers import QUOTED, unquoted, without_own_schema
-from include.backup_engine.mysql.server import Row, quote, row, rows, scalar
+from include.backup_engine.mysql.server import Row, quote, row, rows, scalar, shown
 from include.backup_engine.records import Census, Flavour, ObjectFacts, TableFacts
 
 _AUTO_INCREMENT = re.compile(r" AUTO_INCREMENT=\d+")
 _DEFINER = re.compile(rb"\A([^`'\"]*?)\bDEFINER=(" + QUOTED + rb")(?:@(" + QUOTED + rb"))? ?")
 _EVENT_STATUS = re.compile(r"(ON COMPLETION (?:NOT )?PRESERVE) (ENABLE|DISABLE(?: ON (?:SLAVE|REPLICA))?)\b")
+_INVISIBLE = re.compile(
+    r"^(  `(?:[^`]|``)++`)((?:'(?:[^'\\]|\\.|'')*+'|`(?:[^`]|``)*+`|[^'`\n])*?) INVISIBLE\b", re.MULTILINE
+)
 _CHARSET_ECHO = re.compile(r" CHARACTER SET \w+(?= COLLATE \w+)")  # MySQL adds it on re-creation
 
 
@@ -146,6 +149,8 @@ def _tables(
         what: Literal["TABLE", "SEQUENCE"] = "SEQUENCE" if table_type == "SEQUENCE" else "TABLE"
         definition, _ = _neutral(_show(connection, what, database, name, 1), database)
         definition = _AUTO_INCREMENT.sub("", definition)
+        # Before a column's default in MariaDB 10.11, behind it in 11.8.
+        definition = _INVISIBLE.sub(r"\1 INVISIBLE\2", definition)
         if flavour == "mysql":
             definition = _CHARSET_ECHO.sub("", definition)
         yield TableFacts(
@@ -160,7 +165,7 @@ def _tables(
 
 def _show(connection: Connection[Any], what: str, database: str, name: str, column: int) -> str:
     """One column of SHOW CREATE; a hidden definition comes back as NULL (MySQL manual, SHOW CREATE PROCEDURE)."""
-    return _visible(row(connection, f"SHOW CREATE {what} {quote(database)}.{quote(name)}"), what, name, column)
+    return _visible(shown(connection, f"SHOW CREATE {what} {quote(database)}.{quote(name)}"), what, name, column)
 
 
 def _visible(found: Row | None, what: str, name: str, column: int) -> str:
@@ -191,9 +196,9 @@ def _triggers(connection: Connection[Any], database: str, excluded: Collection[s
     ):
         if str(table) in excluded:
             continue
-        shown = row(connection, f"SHOW CREATE TRIGGER {quote(database)}.{quote(str(name))}")
-        definition, definer = _neutral(_visible(shown, "TRIGGER", str(name), 2), database)
-        digest = _digest(definition, shown[1] if shown else "", table, timing, event, order)
+        found = shown(connection, f"SHOW CREATE TRIGGER {quote(database)}.{quote(str(name))}")
+        definition, definer = _neutral(_visible(found, "TRIGGER", str(name), 2), database)
+        digest = _digest(definition, found[1] if found else "", table, timing, event, order)
         yield ObjectFacts(kind="trigger", name=str(name), definition_sha256=digest, definer=definer)
 
 
@@ -201,15 +206,15 @@ def _routines(connection: Connection[Any], database: str) -> Iterator[ObjectFact
     for name, routine_type in rows(
         connection,
         "SELECT routine_name, routine_type FROM information_schema.routines WHERE routine_schema = %s"
-        " ORDER BY routine_name, routine_type",
+        " AND routine_type IN ('PROCEDURE', 'FUNCTION') ORDER BY routine_name, routine_type",
         (database,),
     ):
-        shown = row(connection, f"SHOW CREATE {routine_type} {quote(database)}.{quote(str(name))}")
-        definition, definer = _neutral(_visible(shown, str(routine_type), str(name), 2), database)
+        found = shown(connection, f"SHOW CREATE {routine_type} {quote(database)}.{quote(str(name))}")
+        definition, definer = _neutral(_visible(found, str(routine_type), str(name), 2), database)
         yield ObjectFacts(
             kind="procedure" if routine_type == "PROCEDURE" else "function",
             name=str(name),
-            definition_sha256=_digest(definition, shown[1] if shown else ""),
+            definition_sha256=_digest(definition, found[1] if found else ""),
             definer=definer,
         )
 
@@ -220,10 +225,10 @@ def _events(connection: Connection[Any], database: str) -> Iterator[ObjectFacts]
         "SELECT event_name, status FROM information_schema.events WHERE event_schema = %s ORDER BY event_name",
         (database,),
     ):
-        shown = row(connection, f"SHOW CREATE EVENT {quote(database)}.{quote(str(name))}")
-        definition, definer = _neutral(_visible(shown, "EVENT", str(name), 3), database)
+        found = shown(connection, f"SHOW CREATE EVENT {quote(database)}.{quote(str(name))}")
+        definition, definer = _neutral(_visible(found, "EVENT", str(name), 3), database)
         definition = _EVENT_STATUS.sub(r"\1", definition, count=1)
-        digest = _digest(definition, *(shown[1:3] if shown else ()))
+        digest = _digest(definition, *(found[1:3] if found else ()))
         yield ObjectFacts(
             kind="event", name=str(name), definition_sha256=digest, definer=definer, status=str(status).upper()
         )
@@ -244,6 +249,33 @@ def next_values(connection: Connection[Any], database: str) -> dict[str, int]:
         str(name): int(scalar(connection, f"SELECT next_not_cached_value FROM {quote(database)}.{quote(str(name))}"))  # noqa: S608
         for (name,) in names
     }
+
+
+def not_dumpable(connection: Connection[Any], database: str, excluded: Collection[str]) -> list[tuple[str, str]]:
+    """Objects that cannot be backed up, each with the remedy; only MariaDB has them."""
+    packages = rows(
+        connection,
+        "SELECT DISTINCT routine_name FROM information_schema.routines"
+        " WHERE routine_schema = %s AND routine_type LIKE 'PACKAGE%%' ORDER BY 1",
+        (database,),
+    )
+    by_transaction = rows(
+        connection,
+        "SELECT table_name FROM information_schema.columns WHERE table_schema = %s AND data_type = 'bigint'"
+        " AND UPPER(generation_expression) = 'ROW START' ORDER BY 1",
+        (database,),
+    )
+    return [
+        (f"package {name} cannot be restored", "Take packages out of the database, into a file under version control.")
+        for (name,) in packages
+    ] + [
+        (
+            f"history of table {name} is kept by transaction numbers, which the dump program cannot dump",
+            f"Have it kept by time (columns of type timestamp(6)), or exclude {name}.",
+        )
+        for (name,) in by_transaction
+        if name not in excluded
+    ]
 
 
 def has_versioned_tables(connection: Connection[Any], database: str) -> bool:

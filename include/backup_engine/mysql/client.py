@@ -24,8 +24,8 @@ from include.backup_engine.records import Flavour
 _PROGRAMS: dict[Flavour, tuple[str, ...]] = {"mariadb": ("mariadb-dump", "mysqldump"), "mysql": ("mysqldump",)}
 _REMEDY: dict[Flavour, str] = {
     "mariadb": "Install the package mariadb-client on every worker.",
-    "mysql": "Install Oracle's own client on every worker: the package mysql-community-client of MySQL's APT repository,"
-    " or mysql-client where the distribution has it (Debian's default-mysql-client is MariaDB's and no substitute).",
+    "mysql": "Install Oracle's own client on every worker: the package mysql-community-client of MySQL's APT"
+    " repository, or mysql-client where the distribution has it (Debian's default-mysql-client is MariaDB's).",
 }
 _ERROR_CODE = re.compile(r"(?:[Ee]rror:? |\()(\d{4})\b")
 _WARNING = re.compile(r"(?:\S+: )?\[?(?:-- )?warning", re.IGNORECASE)
@@ -60,7 +60,7 @@ def release_series(version: str) -> tuple[int, ...]:
 
 @cache
 def find_dump_program(flavour: Flavour, server_version: str = "") -> DumpProgram:
-    """The dump program that belongs to the server: of its flavour; of its release series if there is one, else the newest.
+    """The dump program that belongs to the server: of its flavour, and of its release series or else the newest.
 
     Another flavour's program is no substitute: ``mariadb-dump`` against MySQL exits 0 and writes a dump that
     MySQL cannot load (error 3105). Programs are looked for in every folder of PATH, because one of the other flavour

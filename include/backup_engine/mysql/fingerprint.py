@@ -5,6 +5,11 @@ numbers, and these are summed over all rows. A sum does not depend on the order 
 not lose pairs of equal rows. The server computes it where the data is, inside the transaction it is asked in:
 at backup in the snapshot of the dump, in a drill in the restored copy. It is an oracle of equality between
 honest copies, not a defence against somebody who can write both (that is the message's authentication).
+
+Of some types a dump does not write every value exactly: FLOAT is printed with six digits, MySQL's negative zero comes
+back as zero, and a value in JSON loses MySQL's own types (1.10 comes back as 1.1, a date as a string). What is hashed
+is what a dump holds, so that a copy can be equal; and the values that are not exactly that are counted, so that the
+backup says at once where they are.
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ from pymysql.connections import Connection
 from include.backup_engine.errors import PreflightError
 from include.backup_engine.mysql.server import quote, row, rows
 
-VERSION = "1"
+VERSION = "2"
 _TEXT = {"char", "varchar", "enum", "set"}
 _LONG_TEXT = {"tinytext", "text", "mediumtext", "longtext"}
 _BYTES = {
@@ -25,7 +30,7 @@ _BYTES = {
     "geometrycollection", "geomcollection",
 }  # fmt: skip
 _PLAIN = {
-    "tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "double",
+    "tinyint", "smallint", "mediumint", "int", "bigint", "decimal",
     "date", "time", "datetime", "timestamp", "year",
 }  # fmt: skip
 _ADDRESSES = {"inet4", "inet6", "uuid"}
@@ -46,8 +51,10 @@ def _canonical(column: str, data_type: str) -> str | None:
     elif data_type in _LONG_TEXT or data_type in _BYTES:  # hashed apart: CONCAT stops at max_allowed_packet
         text = f"SHA2({column}, 256)"
     elif data_type == "json":
-        text = f"SHA2(CAST({column} AS CHAR), 256)"
-    elif data_type == "float":  # printed as FLOAT it loses digits; as DOUBLE it shows all that it has
+        text = f"SHA2(CAST({_rewritten(column)} AS CHAR), 256)"
+    elif data_type == "float":
+        text = f"IF({column} = 0, '0', CONCAT({column}))"
+    elif data_type == "double":  # negative zero plus zero is zero
         text = f"{column} + 0e0"
     elif data_type == "bit":
         text = f"{column} + 0"
@@ -56,16 +63,35 @@ def _canonical(column: str, data_type: str) -> str | None:
     return f"IFNULL({text}, '~')"
 
 
+def _rewritten(column: str) -> str:
+    """A JSON value as it is after having been a text."""
+    return f"CAST(CAST({column} AS CHAR) AS JSON)"
+
+
+def _inexact(column: str, data_type: str) -> str | None:
+    """SQL that is true for values which a dump does not write exactly; ``None`` where there are none of the kind."""
+    negative_zero = f"({column} = 0 AND LEFT(CONCAT({column}), 1) = '-')"
+    if data_type == "float":
+        return f"{column} <> CAST(CONCAT({column}) AS FLOAT) OR {negative_zero}"
+    if data_type == "double":
+        return negative_zero
+    if data_type == "json":
+        return f"{column} <> {_rewritten(column)} OR JSON_TYPE({column}) <> JSON_TYPE({_rewritten(column)})"
+    return None
+
+
 def fingerprint_table(
     connection: Connection[Any], database: str, table: str, *, versioned: bool = False
 ) -> tuple[int, str | None, str | None]:
     """Count and fingerprint one table, history rows of a system-versioned table included.
 
-    :return: rows, fingerprint ``version:sum:sum`` or ``None``, and the reason when it is ``None``.
+    :return: rows; fingerprint ``version:sum:sum`` or ``None``; and a note: the reason when it is ``None``, or the
+        columns with values that a dump does not write exactly.
     :raises SourceUnavailable, PreflightError: see server.server_errors.
     """
     expressions: list[str] = []
     unknown: list[str] = []
+    inexact: dict[str, str] = {}
     explicit_period = False
     for name, data_type, generated_as in rows(
         connection,
@@ -79,6 +105,8 @@ def fingerprint_table(
             unknown.append(f"{name} {data_type}")
         else:
             expressions.append(canonical)
+        if differs := _inexact(quote(str(name)), str(data_type)):
+            inexact[str(name)] = differs
     history = ""
     if versioned:
         history = " FOR SYSTEM_TIME ALL"
@@ -95,10 +123,17 @@ def fingerprint_table(
     slices = ", ".join(
         f"COALESCE(SUM(CAST(CONV(SUBSTRING(h, {start}, 15), 16, 10) AS UNSIGNED)), 0)" for start in (1, 16)
     )
-    summed = row(connection, f"SELECT COUNT(*), COUNT(h), {slices} FROM (SELECT {digest} AS h FROM {source}) AS r")  # noqa: S608
+    counted_too = "".join(f", COALESCE(SUM(i{n}), 0)" for n, _ in enumerate(inexact))
+    flags = "".join(f", {differs} AS i{n}" for n, differs in enumerate(inexact.values()))
+    summed = row(
+        connection,
+        f"SELECT COUNT(*), COUNT(h), {slices}{counted_too} FROM (SELECT {digest} AS h{flags} FROM {source}) AS r",  # noqa: S608
+    )
     if summed is None:
         raise PreflightError(f"The table {table} cannot be counted.", "Check the account's SELECT privilege on it.")
-    count, hashed, first, second = (int(value) for value in summed)
+    count, hashed, first, second, *differing = (int(value) for value in summed)
     if count != hashed:
         return count, None, f"{count - hashed} rows are too long to be hashed by the server (max_allowed_packet)"
-    return count, f"{VERSION}:{first:x}:{second:x}", None
+    named = [f"{number} of column {name}" for name, number in zip(inexact, differing, strict=True) if number]
+    inexactly = f"a dump does not write these values exactly: {', '.join(named)}" if named else None
+    return count, f"{VERSION}:{first:x}:{second:x}", inexactly

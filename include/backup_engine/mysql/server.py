@@ -167,6 +167,22 @@ def _excerpt(sql: str) -> str:
     return text if len(text) <= 100 else f"{text[:40]} … {text[-60:]}"
 
 
+def shown(connection: Connection[Any], statement: str) -> Row | None:
+    """The row of a SHOW statement that quotes code. Bytes that are not UTF-8 (MySQL: literals of other character sets
+    in views) come as backslash escapes: such a text can be compared, not executed.
+
+    :raises SourceUnavailable, PreflightError: see :func:`server_errors`.
+    """
+    connection.use_unicode = False  # the driver would fail in the middle of the answer
+    try:
+        found = row(connection, statement)
+    finally:
+        connection.use_unicode = True
+    return found and [
+        value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value for value in found
+    ]
+
+
 def row(connection: Connection[Any], sql: str, parameters: Sequence[object] | None = None) -> Row | None:
     """The first row of a query, or ``None``."""
     found = rows(connection, sql, parameters)
