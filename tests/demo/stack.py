@@ -19,6 +19,7 @@ from include.backup_engine.policy import Policy, load_policy
 from include.backup_engine.store.s3 import Vault
 from tests.demo.surgicase import connector, generate
 from tests.servers.airflow import Airflow
+from tests.servers.database import Database
 from tests.servers.localstack import Aws, LocalStack
 from tests.servers.mariadb import MariaDB
 from tests.servers.processes import ROOT
@@ -103,7 +104,7 @@ def stack(folder: Path, size_mb: int, *, policy: Mapping[str, Any] | None = None
         yield Stack(folder, source, scratch, aws, policy_file, environment, passwords)
 
 
-def create_account(server: MariaDB, file: str, name: str, password: str, *, database: str = SOURCE) -> None:
+def create_account(server: Database, file: str, name: str, password: str, *, database: str = SOURCE) -> None:
     """Run the grants that the documentation tells an administrator to run, with another password and database."""
     text = (
         (ROOT / "include" / "sql" / file)

@@ -76,7 +76,8 @@ def _inexact(column: str, data_type: str) -> str | None:
     if data_type == "double":
         return negative_zero
     if data_type == "json":
-        return f"{column} <> {_rewritten(column)} OR JSON_TYPE({column}) <> JSON_TYPE({_rewritten(column)})"
+        rewritten = _rewritten(column)
+        return f"{column} <> {rewritten} OR CAST({column} AS CHAR) <> CAST({rewritten} AS CHAR)"
     return None
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from include.backup_engine.mysql.health import Health, check_health
 from include.backup_engine.mysql.server import Endpoint, rows
-from tests.servers.mariadb import MariaDB
+from tests.integration.mysql.conftest import Pair
 
 Check = Callable[..., Health]
 PARENT = "CREATE TABLE p (a int, b int, PRIMARY KEY (a, b)) ENGINE=InnoDB"
@@ -87,8 +87,8 @@ def test_the_parent_s_names_may_be_odd(check: Check) -> None:
     assert found.findings == ["foreign key f of table % has 1 rows without a parent"]
 
 
-def test_every_view_is_run(check: Check, mariadb_source: MariaDB) -> None:
-    mariadb_source.sql("CREATE USER gone@'%'; GRANT SELECT ON mirror_test.* TO gone@'%'")
+def test_every_view_is_run(check: Check, pair: Pair) -> None:
+    pair.source.sql("CREATE USER gone@'%'; GRANT SELECT ON mirror_test.* TO gone@'%'")
     found = check(
         "CREATE TABLE t (a int, b int)",
         "INSERT INTO t VALUES (1, 1)",

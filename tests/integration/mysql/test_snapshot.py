@@ -19,33 +19,40 @@ from include.backup_engine.mysql.privileges import Grants
 from include.backup_engine.mysql.server import Endpoint, identify, kill_connection, row, rows, scalar
 from include.backup_engine.mysql.snapshot import Snapshot, open_snapshot
 from tests.demo.surgicase import connector, writer
-from tests.integration.mysql.conftest import DEMO, NewAccount
+from tests.integration.mysql.conftest import DEMO, MARIADB, NewAccount, Pair
 from tests.integration.mysql.copies import compare, restore_into, source_policy, take
+from tests.servers.database import Database
 from tests.servers.mariadb import MariaDB
 from tests.servers.processes import find_program, wait_until
 
-READ = (
-    f"SELECT, SHOW VIEW, TRIGGER, EVENT ON {DEMO}.*",
-    "SELECT ON mysql.proc",
-    f"EXECUTE ON FUNCTION {DEMO}.open_cases_of",
-)
-GRANTS = {
-    "global_read_lock": "RELOAD ON *.*",
-    "table_read_locks": f"LOCK TABLES ON {DEMO}.*",
-    "equal_coordinates": "USAGE ON *.*",
-}
+GRANTS = {"global_read_lock": "RELOAD ON *.*", "table_read_locks": f"LOCK TABLES ON {DEMO}.*"}
+LOCKS = pytest.mark.parametrize("method", GRANTS)
 Changes = Callable[[int], Callable[[], int]]
 
 
+def reading(pair: Pair, *more: str) -> tuple[str, ...]:
+    """What a backup's account needs, without any lock."""
+    bodies = "SELECT ON mysql.proc" if pair.flavour == "mariadb" else "SHOW_ROUTINE, REPLICATION CLIENT ON *.*"
+    function = f"EXECUTE ON FUNCTION {DEMO}.open_cases_of"
+    return (f"SELECT, SHOW VIEW, TRIGGER, EVENT ON {DEMO}.*", bodies, function, *more)
+
+
+def position(server: Database) -> tuple[str, int]:
+    """The end of the binary log."""
+    statement = "SHOW BINLOG STATUS" if isinstance(server, MariaDB) else "SHOW BINARY LOG STATUS"
+    [(file, byte, *_)] = server.sql(statement)
+    return file, byte
+
+
 @contextmanager
-def writing(server: MariaDB) -> Iterator[list[int]]:
+def writing(server: Database) -> Iterator[list[int]]:
     """A writer at work; the number of its transactions is known afterwards."""
     stop, done = Event(), list[int]()
-    before = server.sql("SHOW MASTER STATUS")
+    before = position(server)
     with ThreadPoolExecutor(1) as pool:
         at_work = pool.submit(writer, connector(str(server.endpoint.socket)), DEMO, stop)
         try:
-            wait_until(lambda: server.sql("SHOW MASTER STATUS") != before, 30, "Nothing was written")
+            wait_until(lambda: position(server) != before, 30, "Nothing was written")
             yield done
         finally:
             stop.set()
@@ -60,12 +67,12 @@ def opened(endpoint: Endpoint, database: str = DEMO) -> Iterator[Snapshot]:
         yield snapshot
 
 
-@pytest.mark.parametrize("method", ["global_read_lock", "table_read_locks"])
+@LOCKS
 def test_dump_and_census_read_the_same_state_of_a_busy_source(
-    method: str, demo: str, new_account: NewAccount, mariadb_source: MariaDB, source: Endpoint, scratch: Endpoint
+    method: str, demo: str, new_account: NewAccount, pair: Pair, source: Endpoint, scratch: Endpoint
 ) -> None:
-    account = new_account(*READ, GRANTS[method])
-    with writing(mariadb_source) as transactions:
+    account = new_account(*reading(pair, GRANTS[method]))
+    with writing(pair.source) as transactions:
         taken = take(account, source_policy(demo))
     consistency = taken.facts.consistency
     assert (consistency.method, consistency.verdict) == (method, "exact")
@@ -81,12 +88,13 @@ def test_dump_and_census_read_the_same_state_of_a_busy_source(
     # Had they read the source without a snapshot, they could not have agreed:
     assert transactions[0] > 1
     with closing(source.connect(demo)) as connection:
-        now = add_fingerprints(connection, demo, take_census(connection, "mariadb", demo))
+        now = add_fingerprints(connection, demo, take_census(connection, pair.flavour, demo))
     assert now != taken.facts.census
 
 
-def test_a_quiet_source_needs_no_lock(demo: str, new_account: NewAccount, scratch: Endpoint) -> None:
-    taken = take(new_account(*READ), source_policy(demo))
+@MARIADB
+def test_a_quiet_source_needs_no_lock(demo: str, new_account: NewAccount, pair: Pair, scratch: Endpoint) -> None:
+    taken = take(new_account(*reading(pair)), source_policy(demo))
     consistency = taken.facts.consistency
     assert (consistency.method, consistency.verdict, consistency.lock_seconds) == ("equal_coordinates", "exact", 0)
     assert consistency.coordinates.binlog_position
@@ -95,10 +103,10 @@ def test_a_quiet_source_needs_no_lock(demo: str, new_account: NewAccount, scratc
 
 
 @pytest.fixture
-def change_before_dump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mariadb_source: MariaDB) -> Iterator[Changes]:
+def change_before_dump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pair: Pair) -> Iterator[Changes]:
     """Has something written between the opening of the snapshot and that of the dump, so many times."""
     left = tmp_path / "left"
-    real = find_dump_program("mariadb").path
+    real = find_dump_program("mariadb", str(pair.source.sql("SELECT VERSION()")[0][0])).path
     client = find_program("mariadb")
     program = tmp_path / "mariadb-dump"
     program.write_text(f"""#!/bin/sh
@@ -106,7 +114,7 @@ left=$(cat {left})
 case "$*" in *--single-transaction*)
     if [ "$left" -gt 0 ]; then
         echo $((left - 1)) >{left}
-        {client} --no-defaults -uroot -S {mariadb_source.endpoint.socket} {DEMO} \
+        {client} --no-defaults -uroot -S {pair.source.endpoint.socket} {DEMO} \
             -e "INSERT INTO alarm_events VALUES (1, NOW(), 'x', 1, NULL)"
     fi
 esac
@@ -124,54 +132,72 @@ exec {real} "$@"
     find_dump_program.cache_clear()
 
 
+@pytest.mark.servers("mariadb")
 def test_without_locks_a_busy_source_is_never_taken_for_quiet(
-    demo: str, new_account: NewAccount, change_before_dump: Changes
+    demo: str, new_account: NewAccount, pair: Pair, change_before_dump: Changes
 ) -> None:
     change_before_dump(100)
     with pytest.raises(SnapshotUnproven, match="In 5 attempts the source never stood still") as caught:
-        take(new_account(*READ), source_policy(demo))
+        take(new_account(*reading(pair)), source_policy(demo))
     assert f"LOCK TABLES ON `{demo}`.*" in caught.value.remedy
 
 
+@pytest.mark.servers("mariadb")
 def test_the_opening_is_repeated_until_the_source_stands_still(
-    demo: str, new_account: NewAccount, change_before_dump: Changes
+    demo: str, new_account: NewAccount, pair: Pair, change_before_dump: Changes
 ) -> None:
     left = change_before_dump(3)
-    assert take(new_account(*READ), source_policy(demo)).facts.consistency.method == "equal_coordinates"
+    assert take(new_account(*reading(pair)), source_policy(demo)).facts.consistency.method == "equal_coordinates"
     assert left() == 0
 
 
-def test_under_a_lock_the_recorded_position_is_the_server_s(
-    demo: str, new_account: NewAccount, mariadb_source: MariaDB
-) -> None:
-    for method in ("global_read_lock", "table_read_locks"):
-        with opened(new_account(*READ, GRANTS[method])) as snapshot:
-            [(file, position, *_)] = mariadb_source.sql("SHOW MASTER STATUS")
+def test_under_a_lock_the_recorded_position_is_the_server_s(demo: str, new_account: NewAccount, pair: Pair) -> None:
+    numbers = "gtid_binlog_pos" if pair.flavour == "mariadb" else "GLOBAL.gtid_executed"
+    for grant in GRANTS.values():
+        with opened(new_account(*reading(pair, grant))) as snapshot:
             found = snapshot.coordinates
-            assert (found.binlog_file, found.binlog_position) == (file, position)
-            assert [(found.gtid,)] == mariadb_source.sql("SELECT @@gtid_binlog_pos")
+            assert (found.binlog_file, found.binlog_position) == position(pair.source)
+            assert [(found.gtid,)] == pair.source.sql(f"SELECT @@{numbers}")
 
 
-@pytest.mark.parametrize("method", GRANTS)
-def test_what_comes_after_the_snapshot_is_not_in_it(
-    method: str, demo: str, new_account: NewAccount, mariadb_source: MariaDB
+@MARIADB
+def test_without_a_lock_what_comes_after_the_snapshot_is_not_in_it(
+    demo: str, new_account: NewAccount, pair: Pair
 ) -> None:
+    nothing_later_is_seen(new_account(*reading(pair)), "equal_coordinates", pair)
+
+
+@LOCKS
+def test_what_comes_after_the_snapshot_is_not_in_it(
+    method: str, demo: str, new_account: NewAccount, pair: Pair
+) -> None:
+    nothing_later_is_seen(new_account(*reading(pair, GRANTS[method])), method, pair)
+
+
+@pytest.mark.servers("mysql")
+def test_mysql_without_a_lock_is_refused(demo: str, new_account: NewAccount, pair: Pair) -> None:
+    with pytest.raises(SnapshotUnproven, match="the account may lock nothing") as caught:
+        take(new_account(*reading(pair)), source_policy(demo))
+    assert f"GRANT LOCK TABLES ON `{demo}`.*" in caught.value.remedy
+
+
+def nothing_later_is_seen(account: Endpoint, method: str, pair: Pair) -> None:
     count = "SELECT COUNT(*) FROM alarm_events"
-    with opened(new_account(*READ, GRANTS[method])) as snapshot:
+    with opened(account) as snapshot:
         assert snapshot.method == method
         before = scalar(snapshot.connection, count)
         snapshot.release_lock()
-        mariadb_source.sql("INSERT INTO alarm_events VALUES (1, NOW(), 'x', 1, NULL)", database=demo)
+        pair.source.sql("INSERT INTO alarm_events VALUES (1, NOW(), 'x', 1, NULL)", database=DEMO)
         assert scalar(snapshot.connection, count) == before
-    assert mariadb_source.sql(count, database=demo) == [(before + 1,)]
+    assert pair.source.sql(count, database=DEMO) == [(before + 1,)]
 
 
 def test_writers_wait_while_the_lock_is_held_and_no_longer(
-    demo: str, source: Endpoint, new_account: NewAccount
+    demo: str, source: Endpoint, new_account: NewAccount, pair: Pair
 ) -> None:
     insert = "INSERT INTO alarm_events VALUES (1, NOW(), 'x', 1, NULL)"
-    for method in ("global_read_lock", "table_read_locks"):
-        with opened(new_account(*READ, GRANTS[method])) as snapshot, closing(source.connect(demo)) as other:
+    for grant in GRANTS.values():
+        with opened(new_account(*reading(pair, grant))) as snapshot, closing(source.connect(demo)) as other:
             rows(other, "SET SESSION lock_wait_timeout = 1, innodb_lock_wait_timeout = 1")
             with pytest.raises(SourceBusy):
                 rows(other, insert)
@@ -180,18 +206,18 @@ def test_writers_wait_while_the_lock_is_held_and_no_longer(
             rows(other, insert)
 
 
-def test_the_lock_falls_when_the_backup_fails(demo: str, source: Endpoint, mariadb_source: MariaDB) -> None:
+def test_the_lock_falls_when_the_backup_fails(demo: str, source: Endpoint, pair: Pair) -> None:
     with pytest.raises(ZeroDivisionError), opened(source):
         raise ZeroDivisionError
-    mariadb_source.sql("INSERT INTO alarm_events VALUES (1, NOW(), 'x', 1, NULL)", database=demo)
+    pair.source.sql("INSERT INTO alarm_events VALUES (1, NOW(), 'x', 1, NULL)", database=demo)
 
 
 def test_a_second_backup_of_the_same_database_is_kept_out(
-    demo: str, database: str, source: Endpoint, new_account: NewAccount
+    demo: str, database: str, source: Endpoint, new_account: NewAccount, pair: Pair
 ) -> None:
     with opened(source) as first:
         first.release_lock()
-        for endpoint in (source, new_account(*READ)):
+        for endpoint in (source, new_account(*reading(pair))):
             with pytest.raises(SourceBusy, match=f"Another backup of {demo} is running") as caught, opened(endpoint):
                 raise AssertionError
             assert f"connection {first.connection_id})" in caught.value.cause
@@ -210,12 +236,12 @@ def test_a_dead_backup_keeps_nobody_out(demo: str, source: Endpoint) -> None:
             second.release_lock()
 
 
-@pytest.mark.parametrize("method", ["global_read_lock", "table_read_locks"])
+@LOCKS
 def test_a_lock_that_is_not_to_be_had_is_given_up(
-    method: str, demo: str, source: Endpoint, new_account: NewAccount, monkeypatch: pytest.MonkeyPatch
+    method: str, demo: str, source: Endpoint, new_account: NewAccount, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(snapshot_module, "LOCK_WAIT_SECONDS", 1)
-    account = new_account(*READ, GRANTS[method])
+    account = new_account(*reading(pair, GRANTS[method]))
     with closing(source.connect(demo)) as other:
         rows(other, "LOCK TABLES alarm_events WRITE")
         with pytest.raises(SourceBusy, match="lock could not be had in time"), opened(account):

@@ -132,7 +132,7 @@ TCP = ['host="127.0.0.1"', 'port="3310"', 'protocol="tcp"']
     ("flavour", "endpoint", "expected"),
     [
         ("mariadb", Endpoint(host="127.0.0.1", port=3310), ["skip-ssl", *TCP]),
-        ("mysql", Endpoint(host="127.0.0.1", port=3310), ["ssl-mode=DISABLED", *TCP]),
+        ("mysql", Endpoint(host="127.0.0.1", port=3310), ["ssl-mode=DISABLED", "loose-get-server-public-key", *TCP]),
         ("mariadb", Endpoint(unix_socket="/s"), ["skip-ssl", 'socket="/s"']),
         ("mariadb", Endpoint(host="h", ca="/ca", cert="/c", key="/k"),
          ["ssl", "ssl-verify-server-cert", 'ssl-ca="/ca"', 'ssl-cert="/c"', 'ssl-key="/k"']),
@@ -245,7 +245,7 @@ def test_another_flavour_s_program_is_no_substitute(tmp_path: Path, monkeypatch:
         program.chmod(0o755)
         with pytest.raises(PreflightError, match="No dump program for mysql servers") as caught:
             find_dump_program("mysql")
-        assert "MySQL client" in caught.value.remedy
+        assert "Oracle's own client" in caught.value.remedy
         program.write_text("#!/bin/sh\necho 'mysqldump  Ver 8.0.36 for Linux on x86_64 (MySQL) --quick'\n")
         assert find_dump_program("mysql").flavour == "mysql"
     finally:
