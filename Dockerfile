@@ -1,9 +1,9 @@
 # Airflow with this package. For Astro, packages.txt and requirements.txt say the same.
 FROM apache/airflow:3.3.2-python3.12
 
-# The dump client must be of the server's own kind. This one serves MariaDB. For MySQL, install Oracle's `mysql` and
-# `mysqldump` instead, for example the mysql-community-client package of MySQL's APT repository: a dump that
-# mariadb-dump makes of MySQL can be one that no server restores, and preflight refuses that pair.
+# The dump client must be of the server's own kind. This one serves MariaDB. For MySQL, add MySQL's APT repository to
+# the image and write mysql-community-client into packages.txt instead: Debian has no client of MySQL's, and a dump that
+# mariadb-dump makes of MySQL can be one that no server restores; preflight refuses that pair.
 USER root
 COPY packages.txt /tmp/packages.txt
 RUN apt-get update \
