@@ -1,8 +1,9 @@
 """Restored tables put beside the live ones, into the same schema under other names. Nothing that exists is touched.
 
 The tables lie in the incoming database, compared. There they lose what they cannot take along or must not have beside
-the originals: triggers (error 1435; and a copy must not fire any), and foreign keys (their names are unique in a
-schema, and a copy must not constrain live tables). Then one RENAME TABLE moves them all, or none.
+the originals: triggers (error 1435; and a copy must not fire any), foreign keys (their names are unique in a schema,
+and a copy must not constrain live tables), and on MySQL, for their names, checks. Then one RENAME TABLE moves them all,
+or none.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from include.backup_engine.beside import tables_of
 from include.backup_engine.cancel import Cancellation
 from include.backup_engine.errors import BackupError, RecoveryFailed, RestoreRefused
 from include.backup_engine.mysql.definitions import drop_definition, point_sequences, read_definitions
-from include.backup_engine.mysql.foreign_keys import drop_foreign_keys, foreign_keys
+from include.backup_engine.mysql.foreign_keys import drop_checks, drop_foreign_keys, foreign_keys
 from include.backup_engine.mysql.server import Endpoint, identify, kill_connection, own_id, quote, rows, server_errors
 from include.backup_engine.report import Reporter
 from include.backup_engine.swap import Swapped
@@ -67,6 +68,7 @@ def put_beside(
                     drop_definition(connection, incoming, item)
                 keys = foreign_keys(connection, incoming)
                 drop_foreign_keys(connection, flavour, incoming, keys)
+                checks = drop_checks(connection, flavour, incoming)
                 cancellation.check()
                 rename_seconds = _rename(connection, target, incoming, names)
             try:
@@ -80,7 +82,8 @@ def put_beside(
     finally:
         if connection.open:
             connection.close()
-    left_out = [*(f"trigger {item.name}" for item in triggers), *(f"foreign key {key}" for key in keys)]
+    left_out = [f"trigger {item.name}" for item in triggers]
+    left_out += [*(f"foreign key {key}" for key in keys), *(f"check {check}" for check in checks)]
     for table, name in names.items():
         reporter.line(f"{table} of the backup is {target}.{name}")
     for what in left_out:

@@ -54,7 +54,7 @@ class Swapped(Record):
     :param not_kept: old code that could not be created again beside the old tables; its text is in the journal.
     :param seconds: of the whole swap; ``rename_seconds`` of the one statement.
     :param copies: single tables that came beside live ones (copies.py): table -> the name that its copy has.
-    :param left_out: triggers and foreign keys that these copies do not have.
+    :param left_out: triggers, foreign keys and, on MySQL, checks that these copies do not have.
     """
 
     database: str

@@ -40,6 +40,7 @@ from tests.demo.surgicase import connector, generate
 from tests.faults.gate import Gate
 from tests.servers.localstack import Aws
 from tests.servers.mariadb import MariaDB
+from tests.servers.mysql import MySQL
 
 LIVE = "surgicase"
 FRAME = 1024 * 1024 + 32
@@ -350,6 +351,33 @@ def test_a_damaged_frame_is_refused_before_a_statement_runs_and_only_if_it_is_ne
                 restore(*arguments, tables=["waiting"])
             assert site.server.sql("SHOW TABLES", database=target) == []
         site.server.sql(f"DROP DATABASE {target}")
+
+
+def test_copies_on_mysql_lose_their_checks_too_whose_names_are_unique_in_a_schema(mysql_scratch: MySQL) -> None:
+    mysql_scratch.sql(
+        "SET GLOBAL log_bin_trust_function_creators = 1; CREATE DATABASE tables_live; CREATE DATABASE tables_incoming"
+    )
+    for database in ("tables_live", "tables_incoming"):
+        mysql_scratch.sql(
+            "SET foreign_key_checks = 0; CREATE TABLE own (id INT PRIMARY KEY);"
+            "CREATE TABLE child (id INT PRIMARY KEY, p INT, q INT, CONSTRAINT b FOREIGN KEY (p) REFERENCES parent (id),"
+            " CONSTRAINT a FOREIGN KEY (q) REFERENCES own (id), CONSTRAINT c CHECK (q > 0), CHECK (id < 9));"
+            "INSERT INTO own VALUES (1); INSERT INTO child VALUES (1, 1, 1);"
+            "CREATE TRIGGER tr BEFORE INSERT ON child FOR EACH ROW SET NEW.q = 1",
+            database=database,
+        )
+    endpoint = Endpoint(unix_socket=str(mysql_scratch.endpoint.socket), user="root")
+    live = mysql_scratch.sql("SHOW CREATE TABLE tables_live.child")
+    names = copy_names(["child", "own"], datetime(2026, 11, 2, tzinfo=UTC))
+    done = put_beside(endpoint, "tables_live", "tables_incoming", names, Reporter(), Cancellation())
+    assert done.left_out == [
+        "trigger tr", "foreign key a of child to own", "foreign key b of child to parent",
+        "check c of child", "check child_chk_1 of child",
+    ]  # fmt: skip
+    assert mysql_scratch.sql(f"SELECT * FROM tables_live.{names['child']}") == [(1, 1, 1)]
+    assert mysql_scratch.sql("SHOW CREATE TABLE tables_live.child") == live
+    assert mysql_scratch.sql("SHOW DATABASES LIKE 'tables%'") == [("tables_live",)]
+    mysql_scratch.sql("DROP DATABASE tables_live")
 
 
 @pytest.mark.parametrize("length", [30, 40, 41, 64])

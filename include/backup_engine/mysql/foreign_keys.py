@@ -75,5 +75,20 @@ def point_foreign_keys(
     rows(connection, "SET foreign_key_checks = 1")
 
 
+def drop_checks(connection: Connection[Any], flavour: Flavour, database: str) -> list[str]:
+    """Drop CHECK constraints on MySQL, where their names are unique in a schema; returns them, with their tables."""
+    if flavour == "mariadb":
+        return []
+    found = rows(
+        connection,
+        "SELECT table_name, constraint_name FROM information_schema.table_constraints"
+        " WHERE constraint_schema = %s AND constraint_type = 'CHECK' ORDER BY table_name, constraint_name",
+        (database,),
+    )
+    for table, name in found:
+        rows(connection, f"ALTER TABLE {quote(database)}.{quote(str(table))} DROP CHECK {quote(str(name))}")
+    return [f"{name} of {table}" for table, name in found]
+
+
 def _bare(name: str) -> str:
     return unquoted(name.encode())
