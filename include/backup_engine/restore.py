@@ -21,7 +21,7 @@ from include.backup_engine.crypto.data_key import Keyring
 from include.backup_engine.crypto.sidecar import BackupFacts
 from include.backup_engine.errors import RestoreRefused, UnsupportedFormat
 from include.backup_engine.mysql.deferred import LARGE_TABLE_BYTES
-from include.backup_engine.mysql.load import Loader
+from include.backup_engine.mysql.load import Loader, be_lenient
 from include.backup_engine.mysql.server import (
     Endpoint,
     database_exists,
@@ -190,6 +190,7 @@ def _lanes() -> int:
 def _connection(endpoint: Endpoint, database: str) -> Iterator[Connection[Any]]:
     connection = endpoint.connect(database)
     try:
+        be_lenient(connection)
         yield connection
     finally:
         if connection.open:

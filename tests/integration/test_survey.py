@@ -156,6 +156,10 @@ def test_replicas_of_the_target_and_a_scheduler_that_is_off_are_warnings(
     assert "the event scheduler is off there: 1 events will be enabled, and not run" in survey.warnings
 
 
+def test_a_backup_of_mariadb_does_not_go_into_mysql(mysql_scratch: MySQL, facts: BackupFacts) -> None:
+    assert "the backup is of mariadb, the target is mysql" in _survey(_root(mysql_scratch), facts).blockers
+
+
 def test_mysql_s_own_collations_and_its_replication_are_seen(mysql_source: MySQL, mariadb_scratch: MariaDB) -> None:
     facts = _facts(mysql_source, "CREATE TABLE wards (id INT PRIMARY KEY, name TEXT)")
     survey = _survey(_root(mysql_source), facts)

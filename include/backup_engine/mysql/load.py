@@ -7,6 +7,7 @@ shell, and no server text (which quotes rows) reaches a log.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -38,6 +39,8 @@ _EVENT_STATUS = re.compile(
 )
 # A setting of the session or a variable gets a constant or another variable: no call, no query, nothing global.
 _SETTING = rb"(@{1,2}(SESSION\.)?|SESSION\s+)?(?!PASSWORD\b)\w+\s*:?=\s*(''|\"\"|[-@\w.]+)"
+# What a server may forbid to new tables or add to them, although its source did not (MySQL only).
+_STRICTER = (b"sql_require_primary_key", b"sql_generate_invisible_primary_key", b"restrict_fk_on_non_standard_key")
 _Kind = Literal["skip", "setting", "run", "keys", "insert", "table", "code", "event", "alter_database"]
 _PATTERNS: tuple[tuple[_Kind, bytes], ...] = (
     ("insert", rb"INSERT INTO QUOTED (\((QUOTED|\w+)(, ?(QUOTED|\w+))*\) )?VALUES?\b"),
@@ -71,6 +74,16 @@ class LoadFacts:
     sql_bytes: int = 0
     definers_mapped: int = 0
     events_disabled: int = 0
+
+
+def be_lenient(connection: Connection[Any]) -> None:
+    """Switch off, for this session, what would make tables other than they were; as far as the account may.
+
+    Where it may not, the server says so by error 3750 or 6125, or the comparison by naming the table.
+    """
+    for name in _STRICTER:
+        with contextlib.suppress(pymysql.err.MySQLError):
+            connection.query(b"SET SESSION " + name + b" = OFF")
 
 
 class Loader:

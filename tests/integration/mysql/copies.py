@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from include.backup_engine.cancel import Cancellation
 from include.backup_engine.compare import Comparison, compare_with_snapshot
 from include.backup_engine.compression import decompress
-from include.backup_engine.mysql.load import Loader, LoadFacts
+from include.backup_engine.mysql.load import Loader, LoadFacts, be_lenient
 from include.backup_engine.mysql.server import Endpoint, quote, rows
 from include.backup_engine.names import Compression
 from include.backup_engine.policy import SourcePolicy
@@ -58,6 +58,8 @@ def restore_into(endpoint: Endpoint, database: str, taken: Taken) -> LoadFacts:
         )
     with ExitStack() as opened:
         connections = [opened.enter_context(closing(endpoint.connect(database))) for _ in range(1 + LANES)]
+        for connection in connections:
+            be_lenient(connection)
         others = [str(name) for (name,) in rows(connections[0], "SHOW DATABASES") if name != database]
         loader = Loader(
             connections,

@@ -9,7 +9,7 @@ import pytest
 
 from include.backup_engine.compare import Comparison
 from include.backup_engine.compression import decompress
-from include.backup_engine.errors import LoadFailed
+from include.backup_engine.errors import LoadFailed, PreflightError
 from include.backup_engine.mysql.load import Loader
 from include.backup_engine.mysql.server import Endpoint, rows
 from include.backup_engine.mysql.statements import split_statements
@@ -131,6 +131,118 @@ def test_what_looks_like_something_else_arrives(hard: Taken, source: Endpoint, s
     with closing(source.connect(hard.facts.database)) as connection:
         assert rows(connection, "SELECT COUNT(*) FROM t")[0][0] == 2
         rows(connection, "DROP DATABASE mirror_beside")
+
+
+STRICT = ("sql_require_primary_key", "sql_generate_invisible_primary_key", "restrict_fk_on_non_standard_key")
+
+
+@pytest.mark.servers("mysql")
+def test_a_stricter_target_takes_what_its_source_took(
+    source: Endpoint, database: str, scratch: Endpoint, pair: Pair
+) -> None:
+    with closing(source.connect(database)) as connection:
+        for statement in (
+            "CREATE TABLE keyless (a int, b varchar(9), KEY (a))",
+            "INSERT INTO keyless VALUES (1, 'x'), (1, 'x')",
+            "SET restrict_fk_on_non_standard_key = OFF",
+            "CREATE TABLE child (id int PRIMARY KEY, a int, FOREIGN KEY (a) REFERENCES keyless (a))",
+            "INSERT INTO child VALUES (1, 1)",
+            "SET sql_generate_invisible_primary_key = ON",
+            "CREATE TABLE numbered (a int)",
+            "INSERT INTO numbered VALUES (1), (1)",
+        ):
+            rows(connection, statement)
+    taken = take(source, source_policy(database))
+    before = pair.scratch.sql("SELECT " + ", ".join(f"@@GLOBAL.{name}" for name in STRICT))[0]
+    for name in STRICT:
+        pair.scratch.sql(f"SET GLOBAL {name} = ON")
+    try:
+        restore_into(scratch, COPY, taken)
+        comparison = compare(taken, scratch, COPY)
+        assert comparison.equal, comparison.summary()
+    finally:
+        for name, value in zip(STRICT, before, strict=True):
+            pair.scratch.sql(f"SET GLOBAL {name} = {value}")
+
+
+@MARIADB
+@pytest.mark.parametrize(
+    ("statements", "named"),
+    [
+        (
+            [
+                "SET sql_mode = ORACLE",
+                "CREATE PACKAGE pack AS PROCEDURE p; END",
+                "CREATE PACKAGE BODY pack AS PROCEDURE p AS BEGIN SELECT 1; END; END",
+            ],
+            "package pack",
+        ),
+        (
+            [
+                "CREATE TABLE t (a int, s bigint unsigned GENERATED ALWAYS AS ROW START, e bigint unsigned GENERATED"
+                " ALWAYS AS ROW END, PERIOD FOR SYSTEM_TIME (s, e)) WITH SYSTEM VERSIONING"
+            ],
+            "history of table t",
+        ),
+    ],
+)
+def test_what_cannot_be_backed_up_is_named(source: Endpoint, database: str, statements: list[str], named: str) -> None:
+    with closing(source.connect(database)) as connection:
+        for statement in statements:
+            rows(connection, statement)
+    with pytest.raises(PreflightError, match=named):
+        take(source, source_policy(database))
+
+
+KINDS = {
+    "mysql": [
+        "CREATE TABLE f (id int PRIMARY KEY, a varchar(20), j json, d int DEFAULT (abs(-3)), KEY ((upper(a))),"
+        " KEY mv ((CAST(j->'$.x' AS UNSIGNED ARRAY))), g int AS (id * 2) STORED, v varchar(40) AS (concat(a, 'x')),"
+        " CONSTRAINT ck CHECK (id > 0), CONSTRAINT ck2 CHECK (d < 9) NOT ENFORCED, KEY (a DESC), KEY h (d) INVISIBLE)",
+        "INSERT INTO f (id, a, j) VALUES (1, 'é', '{{\"x\": [1, 2]}}'), (2, NULL, NULL)",
+        "CREATE TABLE s (id int PRIMARY KEY, p point NOT NULL SRID 4326, SPATIAL KEY (p), v vector(2))",
+        "INSERT INTO s VALUES (1, ST_GeomFromText('POINT(10 20)', 4326), TO_VECTOR('[1,2]'))",
+        "CREATE TABLE c (a varchar(9) COLLATE utf8mb4_0900_ai_ci, b varchar(9) CHARACTER SET gb18030, d varchar(9)"
+        " CHARACTER SET utf16, e varchar(9) COLLATE utf8mb4_0900_bin) COLLATE utf8mb4_unicode_520_ci",
+        "INSERT INTO c VALUES ('🩺', '中', '𝄞', 'x')",
+        "CREATE ROLE IF NOT EXISTS surgeon",
+        "GRANT SELECT, EXECUTE ON *.* TO surgeon",
+        "CREATE DEFINER=surgeon VIEW of_a_role AS SELECT a FROM f",
+        "CREATE VIEW literals AS SELECT _utf8mb4'é' COLLATE utf8mb4_bin AS x, _latin1 x'e9' AS y",
+        "CREATE VIEW modern AS WITH RECURSIVE x AS (SELECT 1 n UNION ALL SELECT n + 1 FROM x WHERE n < 3)"
+        " SELECT n, ROW_NUMBER() OVER w FROM x WINDOW w AS (ORDER BY n)",
+        "CREATE VIEW lateral_view AS SELECT f.id, q.z FROM f, LATERAL (SELECT f.id + 1 AS z) AS q",
+        "SET time_zone = '+05:30'",
+        "CREATE EVENT later ON SCHEDULE EVERY 1 DAY STARTS '2030-01-01 00:00:00' DISABLE ON REPLICA DO SELECT 1",
+    ],
+    "mariadb": [
+        "CREATE TABLE u (a uuid, b inet4, c inet6)",
+        "INSERT INTO u VALUES (uuid(), '1.2.3.4', '::1')",
+        "CREATE TABLE p (id int, s date, e date, PERIOD FOR app (s, e), UNIQUE (id, app WITHOUT OVERLAPS))",
+        "INSERT INTO p VALUES (1, '2020-01-01', '2021-01-01')",
+        "CREATE TABLE v (a int PRIMARY KEY) WITH SYSTEM VERSIONING"
+        " PARTITION BY SYSTEM_TIME (PARTITION h HISTORY, PARTITION c CURRENT)",
+        "INSERT INTO v VALUES (1), (2)",
+        "DELETE FROM v WHERE a = 1",
+        "CREATE TABLE c (a varchar(9) COLLATE utf8mb4_uca1400_ai_ci, b text COMPRESSED, c int DEFAULT 3 INVISIBLE)",
+        "INSERT INTO c (a, b, c) VALUES ('é', REPEAT('a', 9999), 7)",
+        "CREATE SEQUENCE q START WITH 10 INCREMENT BY -5 MINVALUE -1000 MAXVALUE 100 CYCLE",
+        "CREATE TABLE ar (a int CHECK (a > 0)) ENGINE=Aria",
+        "CREATE AGGREGATE FUNCTION total(x int) RETURNS int DETERMINISTIC BEGIN DECLARE s int DEFAULT 0;"
+        " DECLARE CONTINUE HANDLER FOR NOT FOUND RETURN s; LOOP FETCH GROUP NEXT ROW; SET s = s + x; END LOOP; END",
+    ],
+}
+
+
+def test_what_only_this_flavour_has_arrives(source: Endpoint, database: str, scratch: Endpoint, pair: Pair) -> None:
+    with closing(source.connect(database)) as connection:
+        for statement in KINDS[pair.flavour]:
+            rows(connection, statement.format())
+    taken = take(source, source_policy(database))
+    restore_into(scratch, COPY, taken)
+    comparison = compare(taken, scratch, COPY)
+    assert comparison.equal, comparison.summary()
+    assert comparison.not_compared == []
 
 
 def test_a_copy_of_the_copy_is_the_same(hard: Taken, scratch: Endpoint) -> None:

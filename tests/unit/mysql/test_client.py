@@ -234,6 +234,35 @@ def test_the_program_of_the_server_is_found() -> None:
     assert {"single-transaction", "hex-blob", "dump-history"} <= program.options
 
 
+def test_the_program_of_the_server_s_series_is_taken_else_the_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = {
+        "first": ("mysqldump", "mysqldump  Ver 10.19 Distrib 10.11.19-MariaDB, for debian-linux-gnu"),
+        "second": ("mariadb-dump", "mariadb-dump from 11.8.9-MariaDB, client 10.20 for debian-linux-gnu"),
+        "third": ("mysqldump", "mysqldump  Ver 8.0.36 for Linux on x86_64 (MySQL)"),
+        "fourth": ("mysqldump", "mysqldump  Ver 9.7.4-2 for Linux on x86_64 ((Debian))"),
+    }
+    for folder, (name, version) in versions.items():
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_text(f"#!/bin/sh\necho '{version}'\n")
+        (tmp_path / folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", ":".join(str(tmp_path / folder) for folder in versions))
+    find_dump_program.cache_clear()
+    try:
+        for flavour, server, folder, series in (
+            ("mariadb", "10.11.4-MariaDB-log", "first", (10, 11)),
+            ("mariadb", "11.8.2-MariaDB", "second", (11, 8)),
+            ("mariadb", "11.4.2-MariaDB", "second", (11, 8)),
+            ("mysql", "8.0.44", "third", (8, 0)),
+            ("mysql", "8.4.3", "fourth", (9, 7)),
+        ):
+            found = find_dump_program(flavour, server)
+            assert (Path(found.path).parent.name, found.series) == (folder, series)
+    finally:
+        find_dump_program.cache_clear()
+
+
 def test_another_flavour_s_program_is_no_substitute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "mysqldump"
     monkeypatch.setenv("PATH", str(tmp_path))
