@@ -124,6 +124,21 @@ def test_the_documented_grants_are_enough(demo: str, pair: Pair, check: Check) -
     pair.source.sql("DROP USER backup@'%'")
 
 
+@pytest.mark.servers("mysql")
+def test_the_documented_account_backs_up_over_verified_tls(demo: str, pair: Pair, scratch: Endpoint) -> None:
+    create_account(pair.source, "backup_account.sql", "backup", "backup-secret", database=DEMO)  # REQUIRE SSL
+    where, certificate = pair.source.endpoint, pair.source.certificate
+    assert certificate is not None
+    account = Endpoint(
+        host=where.host, port=where.port, user="backup", password="backup-secret", ca=str(certificate.authority)
+    )
+    assert account.tls_mode == "VERIFY_IDENTITY"
+    taken = take(account, source_policy(demo))
+    pair.source.sql("DROP USER backup@'%'")
+    restore_into(scratch, "mirror_copy", taken)
+    assert compare(taken, scratch, "mirror_copy").equal
+
+
 @TOO_LITTLE
 def test_preflight_names_the_grant_that_is_missing(
     what: str, demo: str, new_account: NewAccount, pair: Pair, check: Check
