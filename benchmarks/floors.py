@@ -26,7 +26,14 @@ def read() -> None:
     from benchmarks.rows import selects
 
     lanes = int(os.environ["CORES"])
-    client = ["mariadb", f"--defaults-file={os.environ['SOURCE_CNF']}", "--quick", "--batch", "--skip-column-names"]
+    client = [
+        "mariadb",
+        f"--defaults-file={os.environ['SOURCE_CNF']}",
+        "--quick",
+        "--batch",
+        "--raw",
+        "--skip-column-names",
+    ]
     clients = [
         subprocess.Popen([*client, os.environ["DATABASE"]], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
         for _ in range(lanes)

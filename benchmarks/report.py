@@ -234,8 +234,8 @@ def spread(values: Sequence[float]) -> str:
     if not values:
         return "failed"
     digits = 2 if median(values) < 100 else 0
-    text = f"{median(values):.{digits}f}"
-    return text if len(values) == 1 else f"{text} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+    middle, low, high = (f"{value:.{digits}f}" for value in (median(values), min(values), max(values)))
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def _table(heads: Sequence[str], body: Sequence[Sequence[str]] | Iterator[Sequence[str]]) -> list[str]:

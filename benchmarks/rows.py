@@ -148,17 +148,24 @@ def pieces(file: Path, size: int = _PIECE_BYTES) -> Iterator[bytes]:
     with file.open("rb") as stream:
         while block := stream.read(size):
             rest += block
-            end = len(rest)
-            while end := rest.rfind(b"\n", 0, end):
-                if end < 0:
-                    break
-                before = rest[:end]
-                if (len(before) - len(before.rstrip(b"\\"))) % 2 == 0:
-                    yield rest[: end + 1]
-                    rest = rest[end + 1 :]
-                    break
+            if end := _last_end(rest):
+                yield rest[:end]
+                rest = rest[end:]
     if rest:
         yield rest
+
+
+def _last_end(rows: bytes) -> int:
+    """Where the last whole row ends; 0 when none does."""
+    newline = rows.rfind(b"\n")
+    while newline >= 0:
+        backslashes = newline
+        while backslashes and rows[backslashes - 1 : backslashes] == b"\\":
+            backslashes -= 1
+        if (newline - backslashes) % 2 == 0:
+            return newline + 1
+        newline = rows.rfind(b"\n", 0, newline)
+    return 0
 
 
 def _literal(path: Path) -> str:

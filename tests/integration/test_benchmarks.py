@@ -18,7 +18,8 @@ def test_every_contestant_is_measured(tmp_path: Path) -> None:
     settings = {
         "BENCH_SIZE_MB": "5",
         "BENCH_ROUNDS": "1",
-        "BENCH_PARTS": "backup,restore,profile",
+        "BENCH_PARTS": "backup,restore,profile,scaling",
+        "BENCH_SCALING_MB": "5",
         "BENCH_OUTPUT": str(output),
         "BENCH_FOLDER": str(tmp_path / "data"),
     }
@@ -28,7 +29,8 @@ def test_every_contestant_is_measured(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
 
-    [section] = load(output / "results.json").sections
+    results = load(output / "results.json")
+    [section], [point] = results.sections, results.scaling
     report, chart = (output / "results.md").read_text(), ElementTree.parse(output / "chart.svg")
     bars = {element.text for element in chart.iter("{http://www.w3.org/2000/svg}text")}
     for rows, contestants in ((section.backup, BACKUPS), (section.restore, RESTORES)):
@@ -46,3 +48,6 @@ def test_every_contestant_is_measured(tmp_path: Path) -> None:
     assert product.name == PRODUCT and product.samples[0].server_cpu > 0 and product.samples[0].sink_cpu > 0
     assert section.sql_bytes > 2_000_000
     assert all(share.client_cpu >= 0 for share in section.profile) and len(section.profile) == 8
+    assert point.sql_bytes == section.sql_bytes
+    assert all(sample.wall > 0 and sample.problem == "" for sample in (*point.backup, *point.restore))
+    assert len(point.backup) == len(point.restore) == 1
