@@ -123,6 +123,10 @@ class RewrapRefused(BackupError):
     """A data key must not, or cannot, be wrapped for this KMS key or in this backup's format."""
 
 
+class FileRefused(BackupError):
+    """A local file cannot be read, or the one that was asked for cannot be written."""
+
+
 # A stored copy that is not what it claims -------------------------------------------------------------------
 
 

@@ -47,6 +47,11 @@ class StoredBackup:
         return self.opened.sidecar.facts
 
     @property
+    def sql_bytes(self) -> int | None:
+        """Bytes of the SQL text, if that was recorded."""
+        return self.facts.stream.sql_bytes if self.facts else None
+
+    @property
     def kms_key_id(self) -> str:
         """The KMS key that wraps the data key."""
         return self.opened.sidecar.kms_key_id

@@ -54,7 +54,7 @@ def verify(backup: StoredBackup, policy: Policy, keyring: Keyring, reporter: Rep
     with reporter.stage("Read back, decrypt, decompress, check"):
         scanner, statements = StreamScanner(), LongestStatement()
         sql_bytes = 0
-        for piece in scanner.scan(reporter.watch(backup.sql(), "Checked")):
+        for piece in scanner.scan(reporter.watch(backup.sql(), "Checked", backup.sql_bytes)):
             sql_bytes += len(piece.data)
             statements.feed(piece.data)
         _check_content(backup, scanner, sql_bytes)

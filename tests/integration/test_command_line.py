@@ -87,9 +87,9 @@ class World:
     def json(self, *arguments: str) -> Any:
         return json.loads(self.run(*arguments, "--json").stdout)
 
-    def refused(self, *arguments: str | Path) -> str:
+    def refused(self, *arguments: str | Path, code: int = 1) -> str:
         """Run a command that must fail; returns the error's name and cause."""
-        done = self.run(*arguments, code=1)
+        done = self.run(*arguments, code=code)
         assert done.stdout == ""
         *_, error, remedy = done.stderr.splitlines()
         assert remedy.startswith("Remedy: ")
@@ -252,7 +252,7 @@ def test_a_damaged_local_file_is_refused_and_nothing_is_left(
     data = file.read_bytes()
     cut = error == "MessageTruncated"
     file.write_bytes(data[:-30] if cut else data[:-30] + bytes([data[-30] ^ 1]) + data[-29:])
-    assert world.refused("decrypt", file, "--output", output).startswith(f"{error}: ")
+    assert world.refused("decrypt", file, "--output", output, code=5).startswith(f"{error}: ")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([file.name, file.name + ".encryption_info"])
 
 
@@ -304,7 +304,7 @@ def test_restore(world: World, label: str) -> None:
 def test_a_database_that_exists_is_never_a_target(world: World) -> None:
     command = ["recover", "latest", "--restore", "--target-database"]
     for arguments in ([DATABASE], ["mysql", "--target-conn-id", "scratch_mysql"]):
-        assert world.refused(*command, *arguments).startswith("RestoreRefused: ")
+        assert world.refused(*command, *arguments).startswith("RequestRefused: ")
 
 
 @pytest.mark.parametrize("label", ["original", "gzip", "zstd"])
@@ -340,4 +340,4 @@ def test_a_single_table_is_refused_by_name(world: World) -> None:
 
 def test_an_account_that_may_not_restore(world: World) -> None:
     error = world.refused("recover", "latest", "--restore", "--target-conn-id", "powerless")
-    assert error.startswith("PreflightError: The server denied access")
+    assert error.startswith("RequestRefused: The plan has blockers: the account lacks CREATE")

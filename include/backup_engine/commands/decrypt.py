@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from include.backup_engine.commands.desk import Commands, Desk, add_command
 from include.backup_engine.crypto.envelope import open_backup
-from include.backup_engine.errors import BackupMissing, StoreError
+from include.backup_engine.errors import BackupMissing, FileRefused
 from include.backup_engine.keys import allowed_data_keys
 from include.backup_engine.names import SIDECAR_SUFFIX, BackupName
 from include.backup_engine.report import megabytes
@@ -28,8 +28,12 @@ def add(commands: Commands) -> None:
 def decrypt(desk: Desk, options: argparse.Namespace) -> None:
     """Decrypt. What has the name that was asked for is authentic and complete."""
     path = Path(options.name)
-    chunks = _local_plaintext(desk, path) if path.is_file() else desk.stored(options.name).compressed()
-    size = _write_whole(options.output, desk.reporter.watch(chunks, "Decrypted"))
+    if path.is_file():
+        chunks, total = _local_plaintext(desk, path), path.stat().st_size
+    else:
+        backup = desk.stored(options.name)
+        chunks, total = backup.compressed(), backup.stored.size
+    size = _write_whole(options.output, desk.reporter.watch(chunks, "Decrypted", total))
     print(f"{options.output}: {megabytes(size)}, authentic and complete")
 
 
@@ -37,29 +41,28 @@ def _local_plaintext(desk: Desk, path: Path) -> Iterable[bytes]:
     sidecar = path.with_name(path.name + SIDECAR_SUFFIX)
     if not sidecar.is_file():
         raise BackupMissing(f"There is no {sidecar.name} beside {path}.", "Put the sidecar into the same folder.")
-
-    def blocks() -> Iterable[bytes]:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                yield block
-
-    try:
-        raw_sidecar, head = sidecar.read_bytes(), next(iter(blocks()), b"")
-    except OSError as error:
-        raise BackupMissing(
-            f"{error.filename} cannot be read: {error.strerror}.", "Give this user the permission to read it."
-        ) from None
     opened = open_backup(
-        raw_sidecar,
-        head,
+        b"".join(_blocks(sidecar)),
+        next(iter(_blocks(path)), b""),
         source=desk.source,
         name=BackupName.parse(path.name),
         keyring=desk.keyring,
         allowed_arns=allowed_data_keys(desk.policy.vault, desk.keyring),
     )
     if opened.needs_verify:
-        opened.verify(blocks())
-    return opened.plaintext(blocks())
+        opened.verify(_blocks(path))
+    return opened.plaintext(_blocks(path))
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                yield block
+    except OSError as error:
+        raise FileRefused(
+            f"{path} cannot be read: {error.strerror}.", "Give this user a readable copy of it."
+        ) from None
 
 
 def _write_whole(path: Path, chunks: Iterable[bytes]) -> int:
@@ -69,7 +72,7 @@ def _write_whole(path: Path, chunks: Iterable[bytes]) -> int:
     try:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise StoreError(
+        raise FileRefused(
             f"{partial} cannot be written: {error.strerror}.", "Remove it or choose another name."
         ) from None
     try:
@@ -79,9 +82,9 @@ def _write_whole(path: Path, chunks: Iterable[bytes]) -> int:
                 size += len(chunk)
         os.link(partial, path)
     except FileExistsError:
-        raise StoreError(f"{path} exists.", "Choose another name; nothing is ever overwritten.") from None
+        raise FileRefused(f"{path} exists.", "Choose another name; nothing is ever overwritten.") from None
     except OSError as error:
-        raise StoreError(
+        raise FileRefused(
             f"{path} could not be written: {error.strerror}.", "Choose a disk with enough room; nothing was left."
         ) from None
     finally:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import signal
 import sys
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NoReturn, TypeAlias
 
 from include.backup_engine.cache import Cache
 from include.backup_engine.connections import aws_clients, connection_from_environment
@@ -104,3 +106,37 @@ def positive(text: str) -> int:
     if (number := int(text)) < 1:
         raise ValueError
     return number
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def stopping(action: Callable[[], object]) -> Iterator[None]:
+    """Have an interrupt do ``action`` first: what waits for a server does not notice a signal."""
+
+    def interrupt(*_: object) -> NoReturn:
+        try:
+            action()
+        finally:
+            raise KeyboardInterrupt
+
+    with _handled(interrupt):
+        yield
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let no interrupt end what clears up."""
+    with _handled(signal.SIG_IGN):
+        yield
+
+
+@contextmanager
+def _handled(handler: Callable[..., NoReturn] | signal.Handlers) -> Iterator[None]:
+    before = [(number, signal.signal(number, handler)) for number in _SIGNALS]
+    try:
+        yield
+    finally:
+        for number, was in before:
+            signal.signal(number, was)

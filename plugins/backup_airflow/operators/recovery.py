@@ -11,28 +11,32 @@ from backup_airflow.operators.base import BackupOperator, endpoint_of
 from include.backup_engine import evidence
 from include.backup_engine.backup import BackupJob, back_up, finished_already
 from include.backup_engine.beside import drop_incoming, tidy
-from include.backup_engine.compare import Comparison, compare_with_snapshot
-from include.backup_engine.copies import put_beside
-from include.backup_engine.crypto.sidecar import BackupFacts
-from include.backup_engine.errors import RecoveryFailed, RequestRefused, RestoreRefused, UnsupportedFormat
+from include.backup_engine.compare import Comparison
+from include.backup_engine.errors import RecoveryFailed, RequestRefused
 from include.backup_engine.listing import list_backups
 from include.backup_engine.mysql.server import Endpoint
 from include.backup_engine.names import BackupName
-from include.backup_engine.plan import Plan, expected_duration, make_plan
+from include.backup_engine.plan import Plan
 from include.backup_engine.preflight import link_to_previous
 from include.backup_engine.recovery import (
-    SAFETY_SUFFIX,
     Recovery,
     SafetyBackup,
     judge,
     require_approval,
     sound_request,
 )
+from include.backup_engine.recovery_steps import (
+    compare_beside,
+    plan_recovery,
+    put_in_place,
+    record_recovery,
+    restore_beside,
+)
 from include.backup_engine.report import megabytes
-from include.backup_engine.restore import Restoration, create_database, restore
+from include.backup_engine.restore import Restoration
 from include.backup_engine.store.catalog import Catalog
 from include.backup_engine.stored import StoredBackup, open_stored
-from include.backup_engine.swap import Swapped, swap
+from include.backup_engine.swap import Swapped
 from include.backup_engine.verify import verify
 
 _LISTED = 200
@@ -159,12 +163,6 @@ class _ChosenOperator(RecoveryOperator):
         """The chosen backup."""
         return self.open_backup(self.asked.request.source, self.backup)
 
-    def facts_of(self, stored: StoredBackup) -> BackupFacts:
-        """What a backup records about itself; without that, it is not restored here."""
-        if stored.facts is None:
-            raise UnsupportedFormat("The backup records nothing to compare with.", "Restore it by hand.")
-        return stored.facts
-
 
 class PlanRecoveryOperator(_ChosenOperator):
     """Read the backup back, or the tables that were asked for, look at the target, and say what would be done.
@@ -178,12 +176,10 @@ class PlanRecoveryOperator(_ChosenOperator):
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Plan."""
-        asked, stored = self.asked, self.stored
-        drilled = asked.request.source.removesuffix(SAFETY_SUFFIX)
-        expected = expected_duration(self.reader_vault, drilled, stored.facts)
-        plan = make_plan(
-            stored, asked.place, self.target, self.policy, self.reader_keyring, self.reporter, expected
-        )  # fmt: skip
+        asked = self.asked
+        plan = plan_recovery(
+            asked, self.stored, self.target, self.policy, self.reader_vault, self.reader_keyring, self.reporter
+        )
         return plan.model_dump(mode="json") | {"question": plan.question(asked.requested_by, asked.request.reason)}
 
 
@@ -250,16 +246,13 @@ class RestoreBesideOperator(_ChosenOperator):
             approval_of(self.approval),
             SafetyBackup.model_validate(self.safety_backup) if self.safety_backup else None,
         )
-        asked, target, stored = self.asked, self.target, self.stored
-        tidy(target, asked.database, self.reporter)
+        asked = self.asked
         try:
-            create_database(target, asked.incoming, stored)
-            restoration = restore(
-                stored, target, asked.incoming, self.policy, self.reader_keyring, self.reporter, self._cancellation,
-                tables=asked.request.tables,
-            )  # fmt: skip
+            restoration = restore_beside(
+                asked, self.stored, self.target, self.policy, self.reader_keyring, self.reporter, self._cancellation
+            )
         except BaseException:
-            drop_incoming(target, asked.incoming)
+            drop_incoming(self.target, asked.incoming)
             raise
         return restoration.model_dump(mode="json")
 
@@ -287,10 +280,8 @@ class CompareBesideOperator(_ChosenOperator):
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Compare."""
-        comparison = compare_with_snapshot(
-            self.facts_of(self.stored).census, self.target, self.asked.incoming, self.reporter,
-            events_disabled=True, excerpt=Plan.model_validate(self.plan).verified.excerpt,
-        )  # fmt: skip
+        plan = Plan.model_validate(self.plan)
+        comparison = compare_beside(self.asked, plan, self.stored, self.target, self.reporter)
         return comparison.model_dump(mode="json")
 
 
@@ -316,23 +307,10 @@ class SwapOperator(_ChosenOperator):
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Swap."""
-        asked, comparison = self.asked, Comparison.model_validate(self.comparison)
-        if not comparison.equal:
-            raise RestoreRefused(
-                f"{asked.incoming} is not what the source held: {comparison.summary()}.",
-                f"{asked.database} is untouched. Restore another backup, and report this one.",
-            )
-        plan, census = Plan.model_validate(self.plan), self.facts_of(self.stored).census
-        if plan.copies:
-            swapped = put_beside(
-                self.target, asked.database, asked.incoming, plan.copies, self.reporter, self._cancellation
-            )
-        else:
-            swapped = swap(
-                self.target, asked.database, asked.incoming, asked.before,
-                plan.verified.excerpt.part_of(census) if plan.verified.excerpt else census,
-                self.reporter, self._cancellation, overwrite=plan.overwrites,
-            )  # fmt: skip
+        plan, comparison = Plan.model_validate(self.plan), Comparison.model_validate(self.comparison)
+        swapped = put_in_place(
+            self.asked, plan, comparison, self.stored, self.target, self.reporter, self._cancellation
+        )
         return swapped.model_dump(mode="json")
 
 
@@ -374,20 +352,7 @@ class RecoveryReportOperator(RecoveryOperator):
             comparison=Comparison.model_validate(found["comparison"]) if found["comparison"] else None,
             swapped=Swapped.model_validate(found["swapped"]) if found["swapped"] else None,
         )
-        outcome = "failed" if result.failures else "passed"
-        key, _ = evidence.append(
-            self.reader_vault, self.writer_vault, "recovery", asked.request.source,
-            "failed" if result.failures else "passed", result.model_dump(mode="json"),
-        )  # fmt: skip
-        self.reporter.line(
-            f"{asked.request.mode} of {asked.request.source} {outcome}", requested_by=asked.requested_by,
-            approved_by=result.approval.responder if result.approval else None, reason=asked.request.reason or None,
-            database=asked.database, tables=_where(result.swapped, asked) or None,
-            read=str(result.plan.verified.excerpt) if result.plan and result.plan.verified.excerpt else None,
-            old_content=result.swapped.before if result.swapped else None,
-            safety_backup=result.safety_backup.backup if result.safety_backup else None,
-            compared=result.comparison.summary() if result.comparison else None, seconds=result.seconds, evidence=key,
-        )  # fmt: skip
+        key = record_recovery(result, self.reader_vault, self.writer_vault, self.reporter)
         if result.swapped and not (result.swapped.before or asked.request.tables):
             self.reporter.line(f"The events of {asked.database} are disabled; enable those that shall run there")
         result.raise_if_failed()
@@ -403,11 +368,3 @@ class RecoveryReportOperator(RecoveryOperator):
         }
         evidence.append(self.reader_vault, self.writer_vault, "recovery", self.source[:63], "failed", facts)
         raise RecoveryFailed("The request was refused; nothing was done.", "The task validate_request says why.")
-
-
-def _where(swapped: Swapped | None, asked: Recovery) -> str:
-    """Where the tables are that were asked for."""
-    if swapped is None or not asked.request.tables:
-        return ""
-    names = swapped.copies or {table: table for table in asked.request.tables}
-    return ", ".join(f"{table} is {asked.database}.{name}" for table, name in names.items())
