@@ -1,4 +1,4 @@
-"""The command line: the same backups, without Airflow. See docs/operations.md.
+"""The command line: the same backups, without Airflow. See docs/command_line.md.
 
 Policy as in the DAGs (``BACKUP_POLICY``), connections from ``AIRFLOW_CONN_*``. Results go to stdout, the story to
 stderr.
@@ -7,6 +7,7 @@ stderr.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import signal
 import sys
@@ -54,12 +55,10 @@ def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _run(arguments: list[str] | None) -> None:
+def command_parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
     # Here and not above: they take a second, in which an interrupt is one, too.
-    import logging
-
     from include.backup_engine.commands import decrypt, keys, look, recover, retention, rewrap, verify
-    from include.backup_engine.commands.desk import Desk
 
     parser = argparse.ArgumentParser(
         prog="python -m include.backup_engine",
@@ -70,7 +69,14 @@ def _run(arguments: list[str] | None) -> None:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for module in (look, verify, decrypt, recover, retention, rewrap, keys):
         module.add(commands)
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def _run(arguments: list[str] | None) -> None:
+    options = command_parser().parse_args(arguments)
+
+    from include.backup_engine.commands.desk import Desk
+
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("botocore").setLevel(logging.WARNING)
     options.command(Desk(options.source), options)

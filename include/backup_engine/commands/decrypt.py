@@ -21,7 +21,7 @@ def add(commands: Commands) -> None:
     decrypting = add_command(
         commands, "decrypt", decrypt, "Decrypt a backup, or a local file that lies beside its sidecar."
     )
-    decrypting.add_argument("name", help="a backup as above, or the path of an .encrypted file")
+    decrypting.add_argument("name", help="a name, 'latest', an ISO time, or the path of an .encrypted file")
     decrypting.add_argument("--output", type=Path, required=True, help="the .sql.gz to write; must not exist")
 
 

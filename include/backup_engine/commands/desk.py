@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from include.backup_engine.cache import Cache
 from include.backup_engine.connections import aws_clients, connection_from_environment
@@ -17,6 +17,7 @@ from include.backup_engine.crypto.data_key import Keyring
 from include.backup_engine.errors import BackupMissing
 from include.backup_engine.keys import with_sse_key_arn
 from include.backup_engine.policy import Policy, load_policy
+from include.backup_engine.records import Record
 from include.backup_engine.report import Reporter, TerminalReporter
 from include.backup_engine.store.catalog import Catalog
 from include.backup_engine.store.s3 import Vault
@@ -90,9 +91,11 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
-def print_json(document: object) -> None:
+def print_json(document: Record | dict[str, Any] | list[Any]) -> None:
     """Answer to a program."""
-    print(json.dumps(document, indent=2, default=str))
+    if isinstance(document, Record):
+        document = document.model_dump(mode="json")
+    print(json.dumps(document, indent=2))
 
 
 def table(lines: Sequence[Sequence[str]]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from include.backup_engine.commands.answers import KeyLoss
 from include.backup_engine.commands.desk import Commands, Desk, add_command, add_json, print_json
 from include.backup_engine.key_report import KeyUse, report_keys
 
@@ -22,7 +23,7 @@ def tell_keys(desk: Desk, options: argparse.Namespace) -> None:
     report = report_keys(desk.policy, desk.vault, desk.keyring)
     use = report.of(options.if_deleted, desk.keyring) if options.if_deleted else None
     if options.json:
-        print_json({"key": use.key.arn, "lost": use.lost} if use else report.model_dump(mode="json"))
+        print_json(KeyLoss(key=use.key.arn, lost=use.lost) if use else report)
         return
     print("\n".join(_loss(use) if use else [line for each in report.keys for line in each.lines()]))
     for name, why in report.unproven.items():

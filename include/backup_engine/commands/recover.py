@@ -12,6 +12,7 @@ from typing import Any
 
 from include.backup_engine.beside import drop_incoming
 from include.backup_engine.cancel import Cancellation
+from include.backup_engine.commands.answers import RecoverDryRun, RecoverRestore
 from include.backup_engine.commands.desk import (
     Commands,
     Desk,
@@ -94,12 +95,7 @@ def _dry_run(desk: Desk, options: argparse.Namespace, asked: Recovery, backup: S
         plan = plan_recovery(asked, backup, endpoint, desk.policy, desk.vault, desk.keyring, desk.reporter)
         verified = plan.verified
     if options.json:
-        print_json({
-            "mode": "dry_run",
-            "would_create": asked.database,
-            "verified": verified.model_dump(mode="json"),
-            "plan": plan.model_dump(mode="json") if plan else None,
-        })  # fmt: skip
+        print_json(RecoverDryRun(would_create=asked.database, verified=verified, plan=plan))
     if plan is not None:
         judge(asked, datetime.now(UTC), plan=plan).raise_if_failed()
     if options.json:
@@ -124,15 +120,15 @@ def _restore(desk: Desk, options: argparse.Namespace, asked: Recovery, backup: S
         result = result.model_copy(update={"failures": [cause]})
     key = _record(desk, result)
     if options.json and result.restoration:
-        print_json({
-            "mode": "restore",
-            "restored": result.restoration.model_dump(mode="json") | {"database": asked.database},
-            "comparison": result.comparison.model_dump(mode="json") if result.comparison else None,
-            "copies": result.swapped.copies if result.swapped else {},
-            "plan": result.plan.model_dump(mode="json") if result.plan else None,
-            "seconds": result.seconds,
-            "evidence": key,
-        })  # fmt: skip
+        answer = RecoverRestore(
+            restored=result.restoration.model_copy(update={"database": asked.database}),
+            comparison=result.comparison,
+            copies=result.swapped.copies if result.swapped else {},
+            plan=result.plan,
+            seconds=result.seconds,
+            evidence=key,
+        )
+        print_json(answer)
     if ended is not None:
         raise ended
     if not options.json:

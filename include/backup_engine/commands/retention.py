@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from include.backup_engine.commands.answers import RetentionAnswer
 from include.backup_engine.commands.desk import Commands, Desk, add_command, add_json, print_json
 from include.backup_engine.deletion import carry_out
 from include.backup_engine.retention import plan_retention
@@ -32,6 +33,6 @@ def retire(desk: Desk, options: argparse.Namespace) -> None:
         else None
     )
     if options.json:
-        print_json({"plan": plan.model_dump(mode="json"), "applied": done.model_dump(mode="json") if done else None})
+        print_json(RetentionAnswer(plan=plan, applied=done))
     elif done:
         print(f"Deleted {len(done.deleted)}, refused {len(done.refused)}, aborted {len(done.aborted_uploads)} uploads")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from include.backup_engine.commands.answers import RewrapAnswer
 from include.backup_engine.commands.desk import Commands, Desk, add_command, add_json, print_json
 from include.backup_engine.errors import BackupError, RewrapRefused
 from include.backup_engine.rewrap import Rewrapped, Rewrapper, key_to_wrap_for, rewrap
@@ -45,7 +46,7 @@ def rewrap_backups(desk: Desk, options: argparse.Namespace) -> None:
                 raise
             failed[entry.key] = error.cause
     if options.json:
-        print_json({"key_arn": key_arn, "backups": [item.model_dump(mode="json") for item in done], "failed": failed})
+        print_json(RewrapAnswer(key_arn=key_arn, backups=done, failed=failed))
     else:
         _tell(done, failed)
     if failed:

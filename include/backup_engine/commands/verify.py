@@ -22,6 +22,6 @@ def verify_backup(desk: Desk, options: argparse.Namespace) -> None:
     """Verify, and say that it is good."""
     verification = verify(desk.stored(options.name), desk.policy, desk.keyring, desk.reporter)
     if options.json:
-        print_json(verification.model_dump(mode="json"))
+        print_json(verification)
     else:
         print(f"{verification.name} is good: {megabytes(verification.sql_bytes)} of SQL, {verification.tables} tables")
