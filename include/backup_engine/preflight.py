@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,6 +19,7 @@ from include.backup_engine.crypto.original import MAX_BYTES as ORIGINAL_MAX_BYTE
 from include.backup_engine.errors import BackupError, BackupMissing, KeyServiceDown, KeyUnavailable, PreflightError
 from include.backup_engine.mysql.census import not_dumpable
 from include.backup_engine.mysql.client import find_dump_program, release_series
+from include.backup_engine.mysql.health import bound_code
 from include.backup_engine.mysql.privileges import Grants
 from include.backup_engine.mysql.server import Endpoint, identify, quote, row, rows, scalar, variable
 from include.backup_engine.mysql.snapshot import choose_method
@@ -95,6 +97,8 @@ def _check_source(policy: SourcePolicy, endpoint: Endpoint, findings: Findings, 
         _check_objects(connection, policy.database, findings)
         for cause, remedy in not_dumpable(connection, policy.database, policy.exclude_tables):
             findings.require(False, f"The {cause}.", remedy)
+        with suppress(BackupError):  # what cannot be read is a problem that other checks name
+            findings.warnings += bound_code(connection, policy.database)
         if policy.exclude_tables:
             findings.attempt(lambda: _check_exclusions(connection, policy, findings))
         size = int(

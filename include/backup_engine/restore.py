@@ -22,6 +22,7 @@ from include.backup_engine.crypto.sidecar import BackupFacts
 from include.backup_engine.errors import RestoreRefused, UnsupportedFormat
 from include.backup_engine.mysql.deferred import LARGE_TABLE_BYTES
 from include.backup_engine.mysql.load import Loader, be_lenient
+from include.backup_engine.mysql.privileges import Grants
 from include.backup_engine.mysql.server import (
     Endpoint,
     database_exists,
@@ -149,8 +150,10 @@ def restore(
                 loader = Loader(
                     connections,
                     database,
+                    server=identify(connections[0]),
                     source_database=facts.database if facts else database,
                     other_schemas=others,
+                    powerful=Grants.of(connections[0]).powerful,
                     events=events,
                     large_tables=_large_tables(facts),
                     interrupt=interrupt,

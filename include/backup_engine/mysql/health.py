@@ -1,4 +1,7 @@
-"""Whether a restored schema works, beyond having the right content: views run, definers exist, no orphans."""
+"""Whether a schema works, beyond having the right content.
+
+Of a restored one: views run, no orphans. Of a source: whether it could be restored under another name.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,13 @@ from typing import Any
 from pymysql.connections import Connection
 
 from include.backup_engine.errors import BackupError
+from include.backup_engine.mysql.definitions import read_definitions
+from include.backup_engine.mysql.qualified import schemas_named
 from include.backup_engine.mysql.server import quote, rows, scalar
+from include.backup_engine.mysql.statements import Lexer
 from include.backup_engine.records import Record
+
+_NO_OTHERS = {"information_schema"}
 
 
 class Health(Record):
@@ -63,6 +71,30 @@ def check_views(connection: Connection[Any], database: str) -> tuple[int, list[s
         except BackupError:
             findings.append(f"view {name} cannot be selected from")
     return len(views), findings
+
+
+def bound_code(connection: Connection[Any], database: str) -> list[str]:
+    """Code that names a schema, its own or another one, and what follows from that, one sentence each.
+
+    :param connection: its default database is the schema.
+    :raises PreflightError: the text of an object is hidden from this account.
+    """
+    schemas = {str(name).lower(): str(name) for (name,) in rows(connection, "SHOW DATABASES")}
+    findings: list[str] = []
+    for item in read_definitions(connection, database):
+        lexer = Lexer()
+        lexer.use("NO_BACKSLASH_ESCAPES" not in item.sql_mode, "ANSI_QUOTES" in item.sql_mode)
+        named = {name.lower() for name in schemas_named(lexer.code(item.statement.encode()))} & schemas.keys()
+        if database.lower() in named:
+            findings.append(
+                f"The {item} names its own schema {database}: this backup can be restored under that name only,"
+                " on another server, and no drill can restore it"
+            )
+        findings += [
+            f"The {item} reaches into the schema {schemas[name]}: no server that has one takes this backup"
+            for name in sorted(named - {database.lower()} - _NO_OTHERS)
+        ]
+    return findings
 
 
 def _foreign_keys(connection: Connection[Any], database: str) -> dict[tuple[str, str], tuple[str, str]]:

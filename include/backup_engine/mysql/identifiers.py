@@ -7,7 +7,6 @@ lies outside the target, and not its own, which is the source.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 # Possessive (++), so that no part of a name is ever taken for a name: `a``b` is not `a` and something behind it.
 QUOTED = rb"(?:`(?:[^`]|``)++`|\"(?:[^\"]|\"\")++\")"  # in double quotes under ANSI_QUOTES
@@ -23,13 +22,6 @@ _OWN = [
         rb"(\b(?:NEXT|LAST)VAL\()(NAME)\.(?=NAME\))",
     )
 ]
-# Where a table may stand. Not after a comma: there `alias`.`column` is far more common. A qualified name before a
-# parenthesis is a function or procedure.
-_REFERENCE = re.compile(
-    rb"(?:\b(?:FROM|JOIN|INTO|UPDATE|TABLE|EXISTS|TRUNCATE|REFERENCES|CALL|VALUE\s+FOR|(?:INSERT|UPDATE|DELETE)\s+ON|"
-    rb"(?:NEXT|LAST|SET)VAL)\b\s*\(*\s*(NAME)\s*\.\s*NAME|(NAME)\s*\.\s*NAME\s*\()".replace(b"NAME", NAME),
-    re.IGNORECASE,
-)
 
 
 def unquoted(name: bytes) -> str:
@@ -48,12 +40,3 @@ def without_own_schema(code: bytes, schema: str) -> bytes:
     for pattern in _OWN:
         code = pattern.sub(lambda found: found[1] if unquoted(found[2]).lower() == schema.lower() else found[0], code)
     return code
-
-
-def schemas_named(code: bytes) -> Iterator[str]:
-    """The first parts of all qualified names that stand where a table or routine may stand.
-
-    :param code: without comments and without what is inside strings.
-    """
-    for found in _REFERENCE.finditer(code):
-        yield unquoted(found[1] or found[2])

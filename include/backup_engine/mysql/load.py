@@ -1,8 +1,8 @@
 """Loading a dump into another database: statement by statement, over a driver, inside a fence.
 
-Only statements that a dump of one schema needs are let through, and none that leaves the target: no USE, no
-other schema's tables, no global setting. No client program is involved, so nothing in a dump can reach a
-shell, and no server text (which quotes rows) reaches a log.
+Only statements that a dump of one schema needs are let through, and none that leaves the target (fence.py). No
+client program is involved, so nothing in a dump can reach a shell, and no server text (which quotes rows) reaches a
+log.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from pymysql.connections import Connection
 
 from include.backup_engine.errors import LoadFailed, RestoreRefused
 from include.backup_engine.mysql.deferred import defer
-from include.backup_engine.mysql.identifiers import NAME, QUOTED, schemas_named, without_own_schema
+from include.backup_engine.mysql.fence import Charset, Fence, Kind
+from include.backup_engine.mysql.identifiers import QUOTED, without_own_schema
 from include.backup_engine.mysql.lanes import Lanes
-from include.backup_engine.mysql.server import quote
-from include.backup_engine.mysql.statements import Lexer, split_statements
+from include.backup_engine.mysql.server import quote, row
+from include.backup_engine.mysql.statements import split_statements
+from include.backup_engine.records import ServerIdentity
 
 _VERSION_COMMENT = re.compile(rb"/\*M?!(\d{5,6})?|\*/")
 _DEFINER = re.compile(rb"\A([^`'\"]*?\bDEFINER\s*=\s*)" + QUOTED + rb"(?:@" + QUOTED + rb")?")
@@ -37,33 +39,17 @@ _EVENT_STATUS = re.compile(
     + rb" ON SCHEDULE .*? ON COMPLETION (?:NOT )?PRESERVE) (ENABLE|DISABLE(?: ON (?:SLAVE|REPLICA))?)\b",
     re.DOTALL,
 )
-# A setting of the session or a variable gets a constant or another variable: no call, no query, nothing global.
-_SETTING = rb"(@{1,2}(SESSION\.)?|SESSION\s+)?(?!PASSWORD\b)\w+\s*:?=\s*(''|\"\"|[-@\w.]+)"
 # What a server may forbid to new tables or add to them, although its source did not (MySQL only).
 _STRICTER = (b"sql_require_primary_key", b"sql_generate_invisible_primary_key", b"restrict_fk_on_non_standard_key")
-_Kind = Literal["skip", "setting", "run", "keys", "insert", "table", "code", "event", "alter_database"]
-_PATTERNS: tuple[tuple[_Kind, bytes], ...] = (
-    ("insert", rb"INSERT INTO QUOTED (\((QUOTED|\w+)(, ?(QUOTED|\w+))*\) )?VALUES?\b"),
-    ("skip", rb"(COMMIT|START TRANSACTION)\Z"),
-    ("skip", rb"SET\s+(@OLD_AUTOCOMMIT\s*=\s*@@AUTOCOMMIT\s*,\s*)?(@@)?AUTOCOMMIT\s*=\s*([01]|@OLD_AUTOCOMMIT)\s*\Z"),
-    ("setting", rb"SET\s+(NAMES\s+\w+(\s+COLLATE\s+\w+)?|" + _SETTING + rb"(\s*,\s*" + _SETTING + rb")*)\s*\Z"),
-    ("run", rb"DROP (TABLE|VIEW|SEQUENCE|PROCEDURE|FUNCTION|TRIGGER|EVENT) IF EXISTS QUOTED\s*\Z"),
-    ("keys", rb"ALTER TABLE QUOTED (DISABLE|ENABLE) KEYS\s*\Z"),
-    ("run", rb"(DO|SELECT) SETVAL\(QUOTED, -?\d+, [01]\)\Z"),
-    ("skip", rb"(UNLOCK TABLES|LOCK TABLES QUOTED WRITE)\s*\Z"),
-    ("table", rb"CREATE (SEQUENCE|TABLE) QUOTED(?!\s*\.)"),
-    ("event", rb"CREATE\s+(DEFINER\s*=\s*QUOTED(@QUOTED)?\s+)?EVENT\s+(IF NOT EXISTS\s+)?+ANYNAME(?!\s*\.)"),
-    (
-        "code",
-        rb"CREATE\s+((OR REPLACE|AGGREGATE|ALGORITHM\s*=\s*\w+|DEFINER\s*=\s*QUOTED(@QUOTED)?|SQL SECURITY \w+)\s+)*"
-        rb"((VIEW|TRIGGER)\s+(IF NOT EXISTS\s+)?+ANYNAME(?!\s*\.)|(PROCEDURE|FUNCTION)\s+ANYNAME\s*\()",
-    ),
-    ("alter_database", rb"ALTER DATABASE QUOTED CHARACTER SET \w+ COLLATE \w+\s*\Z"),
+_SESSION = re.compile(rb"SQL_MODE|CHARACTER_SET|NAMES", re.IGNORECASE)
+# As numbers: a text would arrive in a character set that the dump has set. The last column: 2 for character sets in
+# which the second byte of a character may look like a quote or a backslash.
+_HOW_IT_READS = (
+    "SELECT FIND_IN_SET('NO_BACKSLASH_ESCAPES', @@sql_mode) = 0, FIND_IN_SET('ANSI_QUOTES', @@sql_mode) > 0,"
+    " CASE WHEN @@character_set_client LIKE 'utf8%' THEN 0"
+    " WHEN @@character_set_client IN ('big5', 'cp932', 'gb18030', 'gbk', 'sjis') THEN 2 ELSE 1 END"
 )
-_ALLOWED = tuple(
-    (kind, re.compile(pattern.replace(b"ANYNAME", NAME).replace(b"QUOTED", QUOTED), re.IGNORECASE | re.DOTALL))
-    for kind, pattern in _PATTERNS
-)
+_CHARSETS: tuple[Charset, ...] = ("utf8", "other", "misleading")
 
 
 @dataclass
@@ -92,6 +78,7 @@ class Loader:
     :param connections: their default database is the target, they commit each statement. With more than one, rows
         are loaded side by side, and a dump's own transactions are passed over.
     :param source_database: the schema that the dump was taken from, which it must not name.
+    :param other_schemas, powerful: see :class:`~include.backup_engine.mysql.fence.Fence`.
     :param definers: ``map``: objects get the loading account as definer, and are counted; ``keep``: as dumped.
     :param events: ``disable``: events are created disabled; ``keep``: as dumped.
     :param large_tables: tables whose secondary indexes are built when their rows are in.
@@ -103,21 +90,26 @@ class Loader:
         connections: Sequence[Connection[Any]],
         database: str,
         *,
+        server: ServerIdentity,
         source_database: str,
         other_schemas: Collection[str],
+        powerful: bool,
         definers: Literal["map", "keep"] = "map",
         events: Literal["disable", "keep"] = "disable",
         large_tables: Collection[str] = (),
         interrupt: Callable[[], object] = lambda: None,
     ) -> None:
+        self._first = connections[0]
         self._lanes = Lanes(connections, _run, interrupt)
         self._large = frozenset(large_tables)
         self._table = _Table()
         self._foreign_keys: list[bytes] = []
         self._database = database
         self._source = source_database
-        self._forbidden = {name.lower() for name in {*other_schemas, source_database} if name != database}
-        self._lexer = Lexer()
+        self._fence = Fence(
+            database, source_database=source_database, other_schemas=other_schemas, flavour=server.flavour,
+            version=server.version, powerful=powerful,
+        )  # fmt: skip
         self._definers = definers
         self._events = events
         self.facts = LoadFacts()
@@ -140,14 +132,15 @@ class Loader:
     def _take(self, statement: bytes, number: int) -> None:
         if not statement.startswith(b"INSERT INTO "):
             statement = without_own_schema(statement, self._source)
-        kind = self._admit(statement, number)
+        kind, code = self._fence.admit(statement, number)
         if kind == "skip" or (kind == "keys" and self._table.innodb):  # which has no use for DISABLE KEYS
             return
         if kind == "insert":
             self._lanes.insert(statement, number)
         elif kind == "setting":
-            self._lexer.obey(statement)
             self._lanes.setting(statement, number)
+            if _SESSION.search(code):
+                self._look_at_session()
         elif kind == "table":
             self._begin_table(statement, number)
         else:
@@ -156,7 +149,7 @@ class Loader:
             if kind in ("code", "event"):
                 statement = self._localise(statement, kind, number)
             elif kind == "alter_database":
-                statement = re.sub(QUOTED, quote(self._database).encode().replace(b"\\", b"\\\\"), statement, count=1)
+                statement = re.sub(QUOTED, quote(self._database).encode().replace(b"\\", b"\\\\"), code, count=1)
             self._lanes.run(statement, number)
         self.facts.statements[kind] += 1
         self.facts.sql_bytes += len(statement)
@@ -182,42 +175,33 @@ class Loader:
         for statement in self._foreign_keys:
             self._lanes.run(statement, number)
 
-    def _admit(self, statement: bytes, number: int) -> _Kind:
-        """The fence: what kind of statement this is, if it is one that may run."""
-        is_insert = statement.startswith(b"INSERT INTO ")
-        code = statement if is_insert else _bare(self._lexer.code(statement))
-        for kind, pattern in _ALLOWED:
-            if pattern.match(code):
-                if kind in ("code", "event", "table"):
-                    self._refuse_schemas(code, number)
-                return kind
-        raise RestoreRefused(
-            f"Statement {number} of the dump is not one that a dump of a single schema needs.",
-            "If you trust the backup all the same, decrypt it and load it by hand.",
-        )
+    def _look_at_session(self) -> None:
+        """Ask the server how it reads from now on: what a dump sets may come out of variables.
 
-    def _refuse_schemas(self, code: bytes, number: int) -> None:
-        for schema in schemas_named(code):
-            if schema.lower() not in self._forbidden:
-                continue
-            if schema.lower() == self._source.lower():
-                raise RestoreRefused(
-                    f"Statement {number} of the dump names the schema {schema} that it was taken from.",
-                    "Restore under that very name, on another server; or take the name out of the source's code.",
-                )
+        :raises RestoreRefused: the dump has set a character set in which even digits cannot be read.
+        """
+        try:
+            escapes, ansi_quotes, charset = (int(value) for value in row(self._first, _HOW_IT_READS) or ())
+        except ValueError:
             raise RestoreRefused(
-                f"Statement {number} of the dump reaches into the schema {schema}, outside its target.",
-                "Restore on a server of its own, or remove that object from the source.",
-            )
+                "The dump sets a character set in which the server's answers cannot be read.",
+                "If you trust the backup all the same, decrypt it and load it by hand.",
+            ) from None
+        self._fence.obey(backslash_escapes=bool(escapes), ansi_quotes=bool(ansi_quotes), charset=_CHARSETS[charset])
 
-    def _localise(self, statement: bytes, kind: _Kind, number: int) -> bytes:
+    def _localise(self, statement: bytes, kind: Kind, number: int) -> bytes:
         """Definers and event states as this restore wants them."""
         if self._definers == "map":
             statement, count = _DEFINER.subn(rb"\1CURRENT_USER", statement)
             self.facts.definers_mapped += count
+            if self._fence.names_definer(statement):
+                raise RestoreRefused(
+                    f"Statement {number} names a definer in a way that cannot be recognised and changed.",
+                    "If you trust the backup all the same, decrypt it and load it by hand.",
+                )
         if kind == "event" and self._events == "disable":
             statement, count = _EVENT_STATUS.subn(rb"\1 DISABLE", statement, count=1)
-            if not count:
+            if not (count and self._fence.is_disabled(statement)):
                 raise RestoreRefused(
                     f"Statement {number} creates an event that cannot be recognised and disabled.",
                     "Restore by hand, with the server's event scheduler off.",

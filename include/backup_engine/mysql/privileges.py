@@ -16,6 +16,11 @@ from pymysql.connections import Connection
 from include.backup_engine.mysql.server import quote, rows
 from include.backup_engine.records import ServerIdentity
 
+_POWERS = (
+    "SUPER", "FILE", "SHUTDOWN", "SYSTEM_VARIABLES_ADMIN", "SESSION_VARIABLES_ADMIN", "PERSIST_RO_VARIABLES_ADMIN",
+    "CONNECTION ADMIN", "CONNECTION_ADMIN", "READ_ONLY ADMIN", "BINLOG ADMIN", "BINLOG_ADMIN", "BINLOG REPLAY",
+    "REPLICATION SLAVE ADMIN", "REPLICATION_SLAVE_ADMIN", "REPLICATION MASTER ADMIN",
+)  # fmt: skip
 _NAME = r"(?:\*|`(?:[^`]|``)*+`)"
 _GRANT = re.compile(
     r"(?P<verb>GRANT|REVOKE) (?P<privileges>.+?) ON (?:(?:TABLE|FUNCTION|PROCEDURE) )?"
@@ -84,6 +89,11 @@ class Grants:
         """
         about = [line for line in self._lines if line.covers(privilege, db, table)]
         return any(not line.revokes for line in about) and not any(line.revokes for line in about)
+
+    @property
+    def powerful(self) -> bool:
+        """Whether the account may act on files, settings, other sessions or the binary log of the server."""
+        return any(self.has(name) for name in _POWERS)
 
     def may_lock_globally(self) -> bool:
         """Whether FLUSH TABLES WITH READ LOCK is allowed."""

@@ -32,7 +32,7 @@ def _lexemes(backslash_escapes: bool, ansi_quotes: bool) -> re.Pattern[bytes]:
     strings, names = ([single], [double, backtick]) if ansi_quotes else ([single, double], [backtick])
     return re.compile(
         rb"(?P<string>" + b"|".join(strings) + rb")|" + b"|".join(names)
-        + rb"|(?P<comment>/\*(?!M?!).*?\*/|(?:--[ \t]|\#)[^\n]*(?:\n|\Z))|/\*M?!|[^'\"`/\-#]+|.",
+        + rb"|(?P<comment>/\*(?!M?!).*?\*/|(?:--(?=[\x00-\x20\x7f]|\Z)|\#)[^\n]*(?:\n|\Z))|/\*M?!|[^'\"`/\-#]+|.",
         re.DOTALL,
     )  # fmt: skip
 
@@ -47,7 +47,11 @@ class Lexer:
         """Take a change of the SQL mode into account."""
         if mode := _SQL_MODE.match(statement):
             names = mode[1].upper()
-            self._lexemes = _lexemes(b"NO_BACKSLASH_ESCAPES" not in names, b"ANSI_QUOTES" in names)
+            self.use(b"NO_BACKSLASH_ESCAPES" not in names, b"ANSI_QUOTES" in names)
+
+    def use(self, backslash_escapes: bool, ansi_quotes: bool) -> None:
+        """Read on in a SQL mode."""
+        self._lexemes = _lexemes(backslash_escapes, ansi_quotes)
 
     def is_open(self, text: bytes) -> bool:
         """Whether the text ends inside a string, a quoted name or a comment."""
@@ -56,12 +60,12 @@ class Lexer:
             token = found[0]
             if token in _OPENERS or (token == b"/" and text[found.start() : found.start() + 2] == b"/*"):
                 return True
-        return token.startswith((b"-- ", b"--\t", b"#")) and not token.endswith(b"\n")
+        return token.startswith((b"--", b"#")) and not token.endswith(b"\n")
 
     def code(self, text: bytes) -> bytes:
-        """The text without its comments, all its strings empty."""
+        """The text without its comments, all its strings empty and in single quotes."""
         return self._lexemes.sub(
-            lambda found: b" " if found["comment"] else found[0][:1] * 2 if found["string"] else found[0], text
+            lambda found: b" " if found["comment"] else b"''" if found["string"] else found[0], text
         )
 
 

@@ -9,7 +9,7 @@ from include.backup_engine.cancel import Cancellation
 from include.backup_engine.compare import Comparison, compare_with_snapshot
 from include.backup_engine.compression import decompress
 from include.backup_engine.mysql.load import Loader, LoadFacts, be_lenient
-from include.backup_engine.mysql.server import Endpoint, quote, rows
+from include.backup_engine.mysql.server import Endpoint, identify, quote, rows
 from include.backup_engine.names import Compression
 from include.backup_engine.policy import SourcePolicy
 from include.backup_engine.records import SourceFacts
@@ -64,8 +64,10 @@ def restore_into(endpoint: Endpoint, database: str, taken: Taken) -> LoadFacts:
         loader = Loader(
             connections,
             database,
+            server=identify(connections[0]),
             source_database=taken.facts.database,
             other_schemas=others,
+            powerful=True,
             large_tables=[table.name for table in census.tables],  # whatever their size: small ones show as much
         )
         return loader.load(decompress(taken.chunks, taken.compression))

@@ -7,9 +7,9 @@ from contextlib import closing
 
 import pytest
 
-from include.backup_engine.mysql.health import Health, check_health
+from include.backup_engine.mysql.health import Health, bound_code, check_health
 from include.backup_engine.mysql.server import Endpoint, rows
-from tests.integration.mysql.conftest import Pair
+from tests.integration.mysql.conftest import MARIADB, Pair
 
 Check = Callable[..., Health]
 PARENT = "CREATE TABLE p (a int, b int, PRIMARY KEY (a, b)) ENGINE=InnoDB"
@@ -109,4 +109,27 @@ def test_every_view_is_run(check: Check, pair: Pair) -> None:
     assert sorted(found.findings) == [
         f"view {name} cannot be selected from"
         for name in ("lost column", "lost_definer", "lost_function", "lost_table", "of_a_lost_view")
+    ]
+
+
+@MARIADB
+def test_code_that_names_a_schema_is_named(source: Endpoint, database: str, pair: Pair) -> None:
+    pair.source.sql("CREATE DATABASE IF NOT EXISTS mirror_other; CREATE TABLE IF NOT EXISTS mirror_other.t (a int)")
+    with closing(source.connect(database)) as connection:
+        for statement in [
+            "CREATE TABLE t (a int)",
+            "CREATE TABLE mirror_test (a int)",
+            "CREATE VIEW fine AS SELECT mirror_test.a FROM mirror_test.mirror_test, mirror_test.t",
+            "CREATE VIEW joined AS SELECT t.a FROM t, mirror_other.t o",
+            "CREATE PROCEDURE p() DELETE FROM mirror_test.t",
+            "CREATE FUNCTION f() RETURNS int READS SQL DATA RETURN (SELECT 1 FROM information_schema.tables)",
+            "CREATE TRIGGER x BEFORE INSERT ON mirror_test.t FOR EACH ROW SET NEW.a = 1",
+            "CREATE EVENT e ON SCHEDULE EVERY 1 DAY DISABLE DO UPDATE t, mirror_test.mirror_test SET t.a = '-'",
+        ]:
+            rows(connection, statement)
+        found = bound_code(connection, database)
+    assert [line.partition(":")[0] for line in found] == [
+        "The procedure p names its own schema mirror_test",
+        "The view joined reaches into the schema mirror_other",
+        "The event e names its own schema mirror_test",
     ]

@@ -11,7 +11,7 @@ from include.backup_engine.compare import Comparison
 from include.backup_engine.compression import decompress
 from include.backup_engine.errors import LoadFailed, PreflightError
 from include.backup_engine.mysql.load import Loader
-from include.backup_engine.mysql.server import Endpoint, rows
+from include.backup_engine.mysql.server import Endpoint, identify, rows
 from include.backup_engine.mysql.statements import split_statements
 from include.backup_engine.names import Compression
 from tests.integration.mysql.conftest import ALIKE, MARIADB, Pair
@@ -303,7 +303,15 @@ def test_rows_that_an_index_built_afterwards_refuses_fail_the_load(scratch: Endp
         rows(connection, "CREATE DATABASE mirror_unique")
     with ExitStack() as opened:
         connections = [opened.enter_context(closing(scratch.connect("mirror_unique"))) for _ in range(3)]
-        loader = Loader(connections, "mirror_unique", source_database="s", other_schemas=[], large_tables=["t"])
+        loader = Loader(
+            connections,
+            "mirror_unique",
+            server=identify(connections[0]),
+            source_database="s",
+            other_schemas=[],
+            powerful=True,
+            large_tables=["t"],
+        )
         with pytest.raises(LoadFailed, match=r"\(ALTER TABLE `t`\) with error 1062"):
             loader.load([dump])
 

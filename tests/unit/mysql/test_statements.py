@@ -181,7 +181,7 @@ def test_only_rows_may_be_long(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("mode", "text", "code"),
     [
-        (b"", b"a 'b' \"c\" `d` -- e\nf # g\n/* h */ i", b"a '' \"\" `d`  f    i"),
+        (b"", b"a 'b' \"c\" `d` -- e\nf # g\n/* h */ i", b"a '' '' `d`  f    i"),
         (b"ANSI_QUOTES", b"a 'b' \"c\"", b"a '' \"c\""),
         (b"NO_BACKSLASH_ESCAPES", b"'\\' a", b"'' a"),
         (b"", b"/*!50001 a /* b */ 'c' */", b"/*!50001 a   '' */"),
