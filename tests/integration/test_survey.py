@@ -58,7 +58,10 @@ def _survey(
         name="b", stored=StoredObject(bucket="b", key="k", size=1), kms_key_id="k", sql_bytes=sql_bytes, tables=2,
         longest_statement=longest, seconds=1, bytes_per_second=1, peak_memory_bytes=1,
     )  # fmt: skip
-    place = Place(conn_id="target", database=f"{DATABASE}_x", databases=[f"{DATABASE}_x"], overwrite=overwrite)
+    place = Place(
+        conn_id="target", database=f"{DATABASE}_x", databases=[f"{DATABASE}_x"], overwrite=overwrite, tables=[],
+        run_at=datetime.now(UTC),
+    )  # fmt: skip
     with target.connect() as connection:
         survey = Survey(connection, facts, place, identify(connection))
         survey.look(verified)

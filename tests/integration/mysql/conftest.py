@@ -43,10 +43,6 @@ class Pair:
         return "mysql" if isinstance(self.source, MySQL) else "mariadb"
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "servers(*names): the pairs of servers that a test runs on")
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "pair" in metafunc.fixturenames:
         mark = metafunc.definition.get_closest_marker("servers")
