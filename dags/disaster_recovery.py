@@ -28,9 +28,10 @@ from backup_airflow.operators.recovery import (
 )
 from backup_airflow.retries import RETRY_BY_CAUSE
 
+from include.backup_engine.names import SAFETY_SUFFIX
 from include.backup_engine.plan import Plan
 from include.backup_engine.policy import load_policy
-from include.backup_engine.recovery import SAFETY_SUFFIX, Recovery, next_step
+from include.backup_engine.recovery import Recovery, next_step
 
 policy = load_policy()
 SAFETY = {f"{name}{SAFETY_SUFFIX}": f"{name}: what recoveries have overwritten" for name in policy.sources}

@@ -15,7 +15,8 @@ from include.backup_engine import evidence
 from include.backup_engine.errors import BackupError, RetentionRefused
 from include.backup_engine.records import Record
 from include.backup_engine.report import Reporter
-from include.backup_engine.retention import Decision, RetentionPlan, hold_markers
+from include.backup_engine.retention import Decision, RetentionPlan
+from include.backup_engine.retention_survey import hold_markers
 from include.backup_engine.store.s3 import ObjectVersion, Vault
 
 _REMEDY = "Make a new plan; it says what stands against it."

@@ -17,6 +17,8 @@ from include.backup_engine.errors import BackupMissing
 Compression = Literal["gzip", "zstd"]
 
 SIDECAR_SUFFIX = ".encryption_info"
+SAFETY_SUFFIX = "-safety"
+"""Behind a source's name: the backups of what recoveries of this source have overwritten."""
 _EXTENSION: dict[Compression, str] = {"gzip": "gz", "zstd": "zst"}
 _PATTERN = re.compile(
     r"db_backup_(?P<stamp>\d{8}_\d{6})(?:\.sql\.(?P<ext>gz|zst)\.encrypted(?:\.encryption_info)?)?\Z", re.ASCII

@@ -16,7 +16,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from include.backup_engine.errors import PolicyError
-from include.backup_engine.names import Compression
+from include.backup_engine.names import SAFETY_SUFFIX, Compression
 
 DEFAULT_PATH = Path(__file__).resolve().parents[1] / "policy.yaml"
 _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
@@ -110,6 +110,8 @@ class SchedulePolicy(_Section):
 class RetentionPolicy(_Section):
     """How many backups to keep: grandfather, father, son, and never fewer than ``minimum``.
 
+    :param safety_days: how long the backups stay that a recovery makes of what it overwrites. At least 35: a mistake
+        in a recovery may show only when a month is closed.
     :param apply: whether ``nightly_backup`` deletes what is superfluous, or only says what it would delete.
     """
 
@@ -118,6 +120,7 @@ class RetentionPolicy(_Section):
     monthly: int = Field(12, ge=0)
     yearly: int = Field(6, ge=0)
     minimum: int = Field(3, ge=1)
+    safety_days: int = Field(90, ge=35)
     apply: bool = False
 
 
@@ -156,8 +159,11 @@ class Policy(_Section):
     @classmethod
     def _source_names(cls, sources: dict[str, SourcePolicy]) -> dict[str, SourcePolicy]:
         for name in sources:
-            if not _SOURCE_NAME.fullmatch(name) or name in _RESERVED_SOURCES:
-                raise ValueError(f"{name!r} is not a source name: lower-case letters, digits, _ and -, not 'evidence'")
+            if not _SOURCE_NAME.fullmatch(name) or name in _RESERVED_SOURCES or name.endswith(SAFETY_SUFFIX):
+                raise ValueError(
+                    f"{name!r} is not a source name: lower-case letters, digits, _ and -, not 'evidence',"
+                    f" and not with {SAFETY_SUFFIX} at its end"
+                )
         return sources
 
     @model_validator(mode="after")

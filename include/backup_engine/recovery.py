@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from include.backup_engine.beside import MAX_TARGET, before_database, incoming_database
 from include.backup_engine.compare import Comparison
 from include.backup_engine.errors import RecoveryFailed, RequestRefused
+from include.backup_engine.names import SAFETY_SUFFIX
 from include.backup_engine.plan import Plan
 from include.backup_engine.policy import Policy, RecoveryPolicy, SourcePolicy
 from include.backup_engine.records import Record
@@ -19,7 +20,6 @@ from include.backup_engine.survey import Place
 from include.backup_engine.swap import Swapped
 from include.backup_engine.verify import Verification
 
-SAFETY_SUFFIX = "-safety"
 _RESERVED_SCHEMAS = {"mysql", "information_schema", "performance_schema", "sys"}
 
 Mode = Literal["list", "dry_run", "restore"]

@@ -12,10 +12,11 @@ from include.backup_engine.copies import put_beside
 from include.backup_engine.crypto.data_key import Keyring
 from include.backup_engine.errors import DrillFailed, UnsupportedFormat
 from include.backup_engine.mysql.server import Endpoint
+from include.backup_engine.names import SAFETY_SUFFIX
 from include.backup_engine.plan import Plan, expected_duration, make_plan
 from include.backup_engine.policy import Policy
 from include.backup_engine.records import Census
-from include.backup_engine.recovery import SAFETY_SUFFIX, Recovery, RecoveryResult
+from include.backup_engine.recovery import Recovery, RecoveryResult
 from include.backup_engine.report import Reporter
 from include.backup_engine.restore import Restoration, create_database, restore
 from include.backup_engine.store.s3 import Vault

@@ -10,36 +10,34 @@ that count, these stay:
 - what is locked (Object Lock), under legal hold, or held: an object ``<backup>.hold`` lies beside it.
 
 Nothing at all is deleted while the newest backup is missing, unverified or abnormal. The leftovers of killed
-attempts go after two days. This module only reads and plans; deletion.py carries the plan out.
+attempts go after two days.
+
+Of the safety backups that recoveries make, under ``<source>-safety``, those that are older than ``safety_days`` go;
+never the newest, and nothing while the source's own plan is blocked.
+
+This module has the rules; retention_survey.py looks at what is there, deletion.py carries the plan out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Literal
 
-from include.backup_engine import evidence
 from include.backup_engine.backup import LEFTOVER_AGE
-from include.backup_engine.crypto.data_key import Keyring
-from include.backup_engine.errors import BackupError, EvidenceError, StoreRefused
-from include.backup_engine.names import SIDECAR_SUFFIX, source_prefix
-from include.backup_engine.policy import Policy, RetentionPolicy
+from include.backup_engine.names import SAFETY_SUFFIX, SIDECAR_SUFFIX
+from include.backup_engine.policy import RetentionPolicy
 from include.backup_engine.records import Record
 from include.backup_engine.report import megabytes
-from include.backup_engine.store.catalog import Catalog, Entry
-from include.backup_engine.store.s3 import UnfinishedUpload, Vault
-from include.backup_engine.stored import open_stored
+from include.backup_engine.store.catalog import Entry
+from include.backup_engine.store.s3 import UnfinishedUpload
 
-HOLD_SUFFIX = ".hold"
 COMPARED_BACKUPS = 5
 ABNORMAL_FACTOR = 2
 """The newest backup is abnormal when its size or rows differ by more than this factor from the median before it."""
 _PERIODS = (("daily", "%Y-%m-%d"), ("weekly", "%G-W%V"), ("monthly", "%Y-%m"), ("yearly", "%Y"))
-_READERS = 8
 
 Action = Literal["keep", "delete", "ignore"]
 
@@ -196,7 +194,54 @@ def decide(
         what = "left by a killed attempt (no sidecar)" if leftover else "no slot is left for it"
         return "delete", f"{what}; {proof.label} is newer and has passed a drill"
 
+    return _plan(source, now, blocked, [(backup, *decision(backup)) for backup in backups], uploads)
+
+
+def decide_safety(
+    main: RetentionPlan,
+    backups: Sequence[Surveyed],
+    uploads: Sequence[UnfinishedUpload],
+    rules: RetentionPolicy,
+    held: Callable[[Surveyed], str | None],
+) -> RetentionPlan:
+    """Apply the rules to the safety backups of a source.
+
+    :param main: the plan for the source's own backups; made at the same moment.
+    """
+    now, longest = main.made_at, timedelta(days=rules.safety_days)
+    backups = sorted(backups, key=lambda backup: (backup.taken_at, backup.entry.key), reverse=True)
+    counted = [backup for backup in backups if backup.problem is None]
+    newest = counted[0] if counted else None
+    proof = next((backup for backup in counted if backup.verified), None)
+    blocked = f"that of {main.source} is blocked, {main.blocked}" if main.blocked else None
+
+    def decision(backup: Surveyed) -> tuple[Action, str]:
+        leftover = backup.left_over(now)
+        if backup.problem and not leftover:
+            return "ignore", backup.problem
+        stay: Action = "ignore" if leftover else "keep"
+        if backup is newest:
+            return stay, "the newest"
+        if backup is proof:
+            return stay, "the newest that was read back"
+        if newest is None or backup.taken_at >= newest.taken_at:
+            return stay, "there is no newer one"
+        if now - max(backup.taken_at, backup.entry.stored_at) <= longest:
+            return stay, f"not older than {rules.safety_days} days"
+        if blocked:
+            return stay, "superfluous, but nothing may be deleted"
+        if hold := held(backup):
+            return stay, hold
+        return "delete", f"older than {rules.safety_days} days"
+
     decided = [(backup, *decision(backup)) for backup in backups]
+    return _plan(main.source + SAFETY_SUFFIX, now, blocked, decided, uploads)
+
+
+def _plan(
+    source: str, now: datetime, blocked: str | None, decided: Sequence[tuple[Surveyed, Action, str]],
+    uploads: Sequence[UnfinishedUpload],
+) -> RetentionPlan:  # fmt: skip
     return RetentionPlan(
         source=source,
         made_at=now,
@@ -260,86 +305,3 @@ def _alarm(
                 f"{len(others)} before it is {usual:,.0f} (more than a factor {ABNORMAL_FACTOR})"
             )
     return None
-
-
-# What is there ----------------------------------------------------------------------------------------------
-
-
-def plan_retention(
-    source: str, policy: Policy, reader: Vault, keyring: Keyring, now: datetime | None = None
-) -> RetentionPlan:
-    """Look at all backups of a source, and plan.
-
-    :param reader: lists, reads, and sees locks and versions.
-    :raises BackupError: what cannot be told now, and may be later (a service that does not answer).
-    """
-    now = now or datetime.now(UTC)
-    folder = source_prefix(reader.prefix, source)
-    proofs: dict[tuple[str, str], bool] = {}
-    alarm = None
-    try:
-        for record in evidence.checked(reader):
-            if record.source == source and (backup_id := evidence.backup_id_of(record)):
-                proofs[record.kind, backup_id] = record.outcome == "passed"
-    except EvidenceError as error:
-        alarm = f"the evidence cannot be relied on: {error.cause.rstrip('.')}"
-
-    def survey(entry: Entry) -> Surveyed:
-        try:
-            return _survey(entry, source, policy, reader, keyring, proofs)
-        except BackupError as error:
-            if error.retryable:
-                raise
-            return Surveyed(entry, unproven=error.cause)
-
-    entries = Catalog(reader).entries(source)
-    with ThreadPoolExecutor(_READERS) as pool:
-        backups = list(pool.map(survey, entries))
-    markers = {item.key for item in reader.list(folder) if item.key.endswith(HOLD_SUFFIX)}
-    plan = decide(
-        source, backups, list(reader.unfinished_uploads(folder)), policy.retention,
-        timedelta(hours=policy.drill.rpo_target_hours), now, lambda backup: _hold(backup.entry, markers, reader), alarm,
-    )  # fmt: skip
-    named = {marker for entry in entries for marker in hold_markers(entry.key)}
-    return plan.model_copy(update={"stray_holds": sorted(markers - named)})
-
-
-def hold_markers(key: str) -> set[str]:
-    """Keys at which an object, whatever its content, holds the backup at ``key``: its short or its whole name."""
-    folder, _, name = key.rpartition("/")
-    return {f"{folder}/{name.partition('.sql.')[0]}{HOLD_SUFFIX}", key + HOLD_SUFFIX}
-
-
-def _survey(
-    entry: Entry, source: str, policy: Policy, reader: Vault, keyring: Keyring, proofs: dict[tuple[str, str], bool]
-) -> Surveyed:
-    if entry.state == "incomplete":
-        return Surveyed(entry, version_id=reader.head(entry.key).version_id)
-    if entry.state != "complete":
-        return Surveyed(entry)
-    stored = open_stored(entry, source, policy, reader, keyring)
-    if stored.facts is None:
-        return Surveyed(entry, unproven="It is of the original system, which recorded nothing about it.")
-    backup_id = stored.facts.backup_id
-    return Surveyed(
-        entry,
-        backup_id=backup_id,
-        rows=stored.facts.census.rows,
-        version_id=stored.stored.version_id,
-        verified=proofs.get(("backup", backup_id), False),
-        drilled=proofs.get(("drill", backup_id), False),
-    )
-
-
-def _hold(entry: Entry, markers: set[str], reader: Vault) -> str | None:
-    """What stands against deleting a backup."""
-    if found := hold_markers(entry.key) & markers:
-        return f"held by {min(found)}"
-    try:
-        if entry.state == "complete":
-            return reader.lock(entry.sidecar_key) or reader.lock(entry.key)
-        if reader.versions(entry.sidecar_key):
-            return "its sidecar was deleted, but a version of it is still there: undo that, or delete that version"
-        return reader.lock(entry.key)
-    except StoreRefused as error:
-        return f"its locks and versions cannot be seen: {error.cause}"

@@ -45,14 +45,14 @@ def test_nights_and_a_drill_make_the_oldest_backup_superfluous(
         return [entry.name.stem for entry in Catalog(vault).entries("kept") if entry.name]
 
     first = _retention(run("nightly_backup"))
-    assert first == {"blocked": None, "planned": [], "done": None}
+    assert first == {"blocked": None, "planned": [], "done": None, "safety": None}
     assert _retention(run("nightly_backup"))["planned"] == []  # nothing goes before a drill has proved a newer one
     assert run("restore_drill").state == "success"
     before = names()
     assert len(before) == 2
 
     planned = _retention(run("nightly_backup"))
-    assert planned == {"blocked": None, "planned": [before[1]], "done": None}
+    assert planned == {"blocked": None, "planned": [before[1]], "done": None, "safety": None}
     assert len(names()) == 3
 
     document["retention"]["apply"] = True

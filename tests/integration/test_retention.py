@@ -21,7 +21,8 @@ from include.backup_engine.keys import with_sse_key_arn
 from include.backup_engine.names import SIDECAR_SUFFIX, BackupName, encryption_context
 from include.backup_engine.policy import Policy, load_policy
 from include.backup_engine.report import Reporter
-from include.backup_engine.retention import RetentionPlan, plan_retention
+from include.backup_engine.retention import RetentionPlan
+from include.backup_engine.retention_survey import plan_retention
 from include.backup_engine.store.catalog import Catalog
 from include.backup_engine.store.s3 import ObjectVersion, Vault
 from tests.servers.localstack import Aws

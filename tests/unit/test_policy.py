@@ -98,6 +98,7 @@ def test_where_the_policy_is(file: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ("sources/surgicase/conn_id", MISSING, "Field required"),
         ("retention/daily", -1, "greater than or equal to 0"),
         ("retention/minimum", 0, "greater than or equal to 1"),
+        ("retention/safety_days", 34, "greater than or equal to 35"),
         ("retention/monthly", "many", "valid integer"),
         ("drill/rto_target_minutes", 0, "greater than 0"),
         ("drill/rpo_target_hours", "soon", "valid number"),
@@ -151,7 +152,9 @@ def test_names_of_sources(file: Path, name: str) -> None:
     assert policy.source(name).database == "surgicase"
 
 
-@pytest.mark.parametrize("name", ["evidence", "", "Surgicase", "a/b", "a.b", "-a", "_a", "ü", "a\n", "x" * 64, "a b"])
+@pytest.mark.parametrize(
+    "name", ["evidence", "clinic-safety", "", "Surgicase", "a/b", "a.b", "-a", "_a", "ü", "a\n", "x" * 64, "a b"]
+)
 def test_names_that_would_not_be_a_folder_of_their_own(file: Path, name: str) -> None:
     with pytest.raises(PolicyError, match="not 'evidence'") as caught:
         load(file, changed("sources", {name: MINIMAL["sources"]["surgicase"]}))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from include.backup_engine.names import BackupName
 from include.backup_engine.policy import RetentionPolicy
-from include.backup_engine.retention import RetentionPlan, Surveyed, decide
+from include.backup_engine.retention import RetentionPlan, Surveyed, decide, decide_safety
 from include.backup_engine.store.catalog import Entry, State
 from include.backup_engine.store.s3 import UnfinishedUpload
 
@@ -212,6 +212,42 @@ def test_the_order_of_the_list_does_not_matter(history: History, random: Random)
     assert replace(history, backups=tuple(shuffled)).plan() == history.plan()
 
 
+@settings(max_examples=600, deadline=None)
+@given(histories, histories, st.integers(35, 400))
+def test_only_old_safety_backups_go_and_the_newest_never(main: History, safety: History, days: int) -> None:
+    main_plan = main.plan()
+    made = safety_plan(main_plan, safety, days)
+    event("blocked" if made.blocked else "deletes" if made.of("delete") else "deletes nothing")
+    assert bool(made.blocked) == bool(main_plan.blocked)
+    gone = {decision.name for decision in made.of("delete")}
+    assert len(made.decisions) == len(safety.backups)
+    assert not (main_plan.blocked and gone)
+    assert not gone & safety.held
+    counted = safety.counted
+    for kept in (counted[:1], [found for found in counted if found.verified][:1]):
+        assert not gone & {found.label for found in kept}
+    for found in safety.backups:
+        old = NOW - found.taken_at > timedelta(days=days) and NOW - found.entry.stored_at > timedelta(days=days)
+        if found.label in gone:
+            assert old
+            assert found in counted or found.entry.state == "incomplete"
+            assert counted[0].taken_at > found.taken_at
+        elif found in counted[1:] and old and not main_plan.blocked and found.label not in safety.held:
+            assert found is next(found for found in counted if found.verified)
+    left = tuple(found for found in safety.backups if found.label not in gone)
+    assert safety_plan(main_plan, replace(safety, backups=left), days).of("delete") == []
+
+
+def safety_plan(main: RetentionPlan, safety: History, days: int) -> RetentionPlan:
+    rules = RULES.model_copy(update={"safety_days": days})
+    return decide_safety(main, safety.backups, [], rules, lambda found: "held" if found.label in safety.held else None)
+
+
+def test_the_random_safety_backups_are_worth_their_name() -> None:
+    plans = [safety_plan(history(seed).plan(), history(seed + 1000), 90) for seed in range(300)]
+    assert sum(bool(made.of("delete")) for made in plans) > 60
+
+
 # One rule at a time -----------------------------------------------------------------------------------------
 
 
@@ -345,3 +381,26 @@ def test_no_upload_is_aborted_while_everything_is_blocked() -> None:
     for newest, aborted in ((series(3), 1), (series(3, verified=False), 0)):
         made = decide("s", newest, old, RULES, GAP, NOW, lambda found: None)
         assert len(made.uploads) == aborted
+
+
+def test_the_plan_for_safety_backups_says_why() -> None:
+    found = [backup(number * DAY, verified=number == 200) for number in (10, 80, 91, 150, 200, 300)]
+    uploads = [UnfinishedUpload("p/s-safety/x", "id", NOW - 3 * DAY)]
+
+    def made(main: RetentionPlan) -> RetentionPlan:
+        return decide_safety(main, found, uploads, RULES, lambda each: "held" if each is found[3] else None)
+
+    good = made(plan(series(3)))
+    assert good.source == "s-safety"
+    assert [(each.action, each.reason) for each in good.decisions] == [
+        ("keep", "the newest"),
+        ("keep", "not older than 90 days"),
+        ("delete", "older than 90 days"),
+        ("keep", "held"),
+        ("keep", "the newest that was read back"),
+        ("delete", "older than 90 days"),
+    ]
+    assert len(good.uploads) == 1
+    blocked = made(plan(series(3, verified=False)))
+    assert str(blocked.blocked).startswith("that of s is blocked, no evidence says")
+    assert (blocked.of("delete"), blocked.uploads) == ([], [])

@@ -44,10 +44,12 @@ class RecoverRestore(Record):
 
 
 class RetentionAnswer(Record):
-    """``retention``."""
+    """``retention``; ``applied`` is None without ``--apply``, and ``safety_plan`` when there are no safety backups."""
 
     plan: RetentionPlan
     applied: Deletions | None
+    safety_plan: RetentionPlan | None
+    safety_applied: Deletions | None
 
 
 class RewrapAnswer(Record):

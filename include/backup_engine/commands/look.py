@@ -19,7 +19,7 @@ from include.backup_engine.commands.desk import (
 )
 from include.backup_engine.crypto.sidecar import Sidecar
 from include.backup_engine.listing import TITLES, Listed, age, describe, list_backups
-from include.backup_engine.recovery import SAFETY_SUFFIX
+from include.backup_engine.names import SAFETY_SUFFIX
 from include.backup_engine.report import megabytes
 from include.backup_engine.stored import StoredBackup, open_stored
 

@@ -10,14 +10,17 @@ from backup_airflow.reporting import gauge
 from include.backup_engine.deletion import Deletions, carry_out
 from include.backup_engine.errors import ConnectionMissing
 from include.backup_engine.key_report import key_warnings
-from include.backup_engine.retention import RetentionPlan, plan_retention
+from include.backup_engine.retention import RetentionPlan
+from include.backup_engine.retention_survey import plan_retention, plan_safety_retention
 
 
 class RetentionOperator(BackupOperator):
     """Plan which backups of a source may go, log the plan, and carry it out if the policy says ``retention.apply``.
 
+    So, too, for its safety backups.
+
     Deleting is done through ``vault.retention_conn_id`` alone; without that connection it only plans, and warns.
-    Returns what was planned and what was done, by name.
+    Returns what was planned and what was done, by name; ``safety`` is None when there are no safety backups.
 
     .. code-block:: python
 
@@ -30,29 +33,39 @@ class RetentionOperator(BackupOperator):
         """Plan, and perhaps delete."""
         with self.reporter.stage("Plan"):
             plan = plan_retention(self.source, self.policy, self.reader_vault, self.reader_keyring)
-            for line in plan.lines():
+            safety = plan_safety_retention(plan, self.policy, self.reader_vault, self.reader_keyring)
+            plans = [plan, safety] if safety else [plan]
+            for line in (line for each in plans for line in each.lines()):
                 self.reporter.line(line)
         if plan.blocked:
             self.reporter.warn(f"Nothing may be deleted: {plan.blocked}")
         for warning in key_warnings(self.source, self.reader_vault, self.reader_keyring):
             self.reporter.warn(warning)
-        done = None if plan.blocked else self._done(plan)
-        gauge("retention.kept", len(plan.of("keep")), self.source)
-        gauge("retention.deleted", len(done.deleted) if done else 0, self.source)
-        return {
-            "blocked": plan.blocked,
-            "planned": [decision.name for decision in plan.of("delete")],
-            "done": done.model_dump() if done else None,
-        }
+        done = {} if plan.blocked else self._done(plans)
+        for each in plans:
+            gauge("retention.kept", len(each.of("keep")), each.source)
+            gauge("retention.deleted", len(done[each.source].deleted) if done else 0, each.source)
+        return _told(plan, done) | {"safety": _told(safety, done) if safety else None}
 
-    def _done(self, plan: RetentionPlan) -> Deletions | None:
+    def _done(self, plans: list[RetentionPlan]) -> dict[str, Deletions]:
         if not self.policy.retention.apply:
             self.reporter.line("This was a plan: the policy says retention.apply: false")
-            return None
+            return {}
         try:
             deleter = vault_without_keys_of(self.policy.vault.retention_conn_id, self.reader_vault.policy)
         except ConnectionMissing as error:
             self.reporter.warn(f"This was a plan, nothing was deleted: {error}")
-            return None
+            return {}
         with self.reporter.stage("Delete"):
-            return carry_out(plan, deleter, self.reader_vault, self.writer_vault, self.reporter)
+            return {
+                plan.source: carry_out(plan, deleter, self.reader_vault, self.writer_vault, self.reporter)
+                for plan in plans
+            }
+
+
+def _told(plan: RetentionPlan, done: dict[str, Deletions]) -> dict[str, Any]:
+    return {
+        "blocked": plan.blocked,
+        "planned": [decision.name for decision in plan.of("delete")],
+        "done": done[plan.source].model_dump() if done else None,
+    }
