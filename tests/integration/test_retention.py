@@ -22,7 +22,7 @@ from include.backup_engine.names import SIDECAR_SUFFIX, BackupName, encryption_c
 from include.backup_engine.policy import Policy, load_policy
 from include.backup_engine.report import Reporter
 from include.backup_engine.retention import RetentionPlan
-from include.backup_engine.retention_survey import plan_retention
+from include.backup_engine.retention_survey import plan_retention, plan_safety_retention
 from include.backup_engine.store.catalog import Catalog
 from include.backup_engine.store.s3 import ObjectVersion, Vault
 from tests.servers.localstack import Aws
@@ -54,23 +54,24 @@ class Shelf:
     def put(self, key: str, body: bytes = b"") -> None:
         self.vault.client.put_object(Bucket=self.vault.bucket, Key=key, Body=body)
 
-    def add(self, age: timedelta, *, drilled: bool = False, verified: bool = True) -> str:
+    def add(self, age: timedelta, *, drilled: bool = False, verified: bool = True, source: str = SOURCE) -> str:
         """A backup taken ``age`` before tonight's; returns the dump's key."""
         backup, backup_id = name(age), str(uuid.uuid4())
-        context = encryption_context(SOURCE, backup, backup_id)
+        context = encryption_context(source, backup, backup_id)
+        folder = f"{self.vault.prefix}{source}/"
         key = self.keyring.generate(self.policy.vault.data_key_id, context)
         message, sidecar = make_v2(b"dump", key, context, backup)
-        self.put(FOLDER + backup.object_name, message)
-        self.put(FOLDER + backup.sidecar_name, seal(sidecar, key))
+        self.put(folder + backup.object_name, message)
+        self.put(folder + backup.sidecar_name, seal(sidecar.model_copy(update={"source": source}), key))
         if verified:
-            self.record("backup", {"backup": backup.stem, "backup_id": backup_id})
+            self.record("backup", {"backup": backup.stem, "backup_id": backup_id}, source)
         if drilled:
             self.record("drill", {"picked": {"backup": backup.object_name, "backup_id": backup_id}})
         self.ids[backup.stem] = backup_id
-        return FOLDER + backup.object_name
+        return folder + backup.object_name
 
-    def record(self, kind: evidence.Kind, facts: dict[str, object]) -> None:
-        evidence.append(self.vault, self.vault, kind, SOURCE, "passed", facts)
+    def record(self, kind: evidence.Kind, facts: dict[str, object], source: str = SOURCE) -> None:
+        evidence.append(self.vault, self.vault, kind, source, "passed", facts)
 
     def plan(self, now: datetime | None = None) -> RetentionPlan:
         return plan_retention(SOURCE, self.policy, self.vault, self.keyring, now)
@@ -302,6 +303,43 @@ def test_broken_evidence_blocks_everything(nights: Shelf) -> None:
     assert "the evidence cannot be relied on: The evidence chain breaks" in str(nights.plan().blocked)
 
 
+# Safety backups ---------------------------------------------------------------------------------------------
+
+
+def test_old_safety_backups_go_with_the_retention_of_their_source(nights: Shelf) -> None:
+    made = [nights.add(age * DAY, source=f"{SOURCE}-safety") for age in (1, 20, 30, 40)]
+    nights.add(50 * DAY, source=f"{SOURCE}-safety", verified=False)
+    hold = f"{made[2].partition('.sql')[0]}.hold"
+    nights.put(hold)
+    # They were stored now: so it is the retention of half a year later, when a night is still thought recent.
+    policy = nights.policy.model_copy(
+        update={"drill": nights.policy.drill.model_copy(update={"rpo_target_hours": 1e4})}
+    )
+    main = plan_retention(SOURCE, policy, nights.vault, nights.keyring, NIGHT + 180 * DAY)
+    assert main.blocked is None
+    assert {decision.key for decision in main.decisions}.isdisjoint(made)
+
+    safety = plan_safety_retention(main, policy, nights.vault, nights.keyring)
+
+    assert safety is not None
+    assert [(decision.action, decision.reason) for decision in safety.decisions] == [
+        ("keep", "the newest"), ("delete", "older than 90 days"), ("keep", f"held by {hold}"),
+        ("delete", "older than 90 days"), ("delete", "older than 90 days"),
+    ]  # fmt: skip
+    before = nights.versions()
+    assert nights.carry_out(safety).deleted == [name(age * DAY).stem for age in (50, 40, 20)]
+    assert nights.versions() == before, "another source's are left alone"
+    assert {record.source for record in nights.deletions()} == {f"{SOURCE}-safety"}
+    left = [entry.key for entry in Catalog(nights.vault).entries(f"{SOURCE}-safety")]
+    assert left == [made[0], made[2]]
+    young = plan_safety_retention(nights.plan(), nights.policy, nights.vault, nights.keyring)
+    assert young is not None and young.of("delete") == []
+
+
+def test_a_source_without_safety_backups_has_no_plan_for_them(nights: Shelf) -> None:
+    assert plan_safety_retention(nights.plan(), nights.policy, nights.vault, nights.keyring) is None
+
+
 # On the command line ----------------------------------------------------------------------------------------
 
 
@@ -328,8 +366,25 @@ def test_the_command_deletes_when_told_so(shell: Shelf, capsys: pytest.CaptureFi
     assert main(["retention", "--apply", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["applied"]["deleted"] == [name(age * DAY).stem for age in (5, 4, 3, 2)]
+    assert (document["safety_plan"], document["safety_applied"]) == (None, None)
+    assert [record.facts["backup"] for record in shell.deletions()] == document["applied"]["deleted"]
     assert RetentionPlan.model_validate(document["plan"]).of("delete")[0].name == name(2 * DAY).stem
     assert shell.names() == [name(timedelta()).stem, name(DAY).stem]
+
+
+def test_the_command_looks_at_the_safety_backups_of_the_source_too(
+    shell: Shelf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.add(100 * DAY, source=f"{SOURCE}-safety")
+    assert main(["retention", "--apply", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [decision["reason"] for decision in document["safety_plan"]["decisions"]] == ["the newest"]
+    assert document["safety_applied"]["deleted"] == []
+    assert main(["retention", "--apply"]) == 0
+    out = capsys.readouterr().out
+    assert "Retention of surgicase-safety: keep 1, delete 0" in out
+    assert out.endswith("surgicase-safety: deleted 0, refused 0, aborted 0 uploads\n")
+    assert main(["retention", "--source", f"{SOURCE}-safety"]) == 1
 
 
 def test_without_its_connection_nothing_is_deleted(
