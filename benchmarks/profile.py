@@ -62,7 +62,7 @@ def fingerprints() -> None:
     database = Desk(SOURCE).policy.source(SOURCE).database
     with mysql_endpoint(connection_from_environment("source_mysql")).connect(database) as connection:
         flavour = identify(connection).flavour
-        add_fingerprints(connection, database, take_census(connection, flavour, database))
+        add_fingerprints([connection], database, take_census(connection, flavour, database))
 
 
 def stream() -> Told:

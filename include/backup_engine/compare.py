@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
+
 from include.backup_engine.excerpt import Excerpt
 from include.backup_engine.mysql.census import add_fingerprints, take_census
 from include.backup_engine.mysql.health import Health, check_health
+from include.backup_engine.mysql.lanes import lane_count
 from include.backup_engine.mysql.server import Endpoint, identify
 from include.backup_engine.records import Census, ObjectFacts, Record, TableFacts
 from include.backup_engine.report import Reporter
@@ -59,16 +62,15 @@ def compare_with_snapshot(
     """
     absent = excerpt.absent_from(expected) if excerpt else set()
     expected = excerpt.part_of(expected) if excerpt else expected
-    connection = endpoint.connect(database)
-    try:
+    with ExitStack() as opened:
+        connections = [opened.enter_context(closing(endpoint.connect(database))) for _ in range(lane_count())]
+        connection = connections[0]
         with reporter.stage("Count, hash and compare"):
             flavour = identify(connection).flavour
-            actual = add_fingerprints(connection, database, take_census(connection, flavour, database))
+            actual = add_fingerprints(connections, database, take_census(connection, flavour, database))
             findings, not_compared = compare_census(expected, actual, events_disabled=events_disabled)
         with reporter.stage("Run every view, look for orphans"):
             health: Health = check_health(connection, database, absent)
-    finally:
-        connection.close()
     comparison = Comparison(
         tables=len(expected.tables),
         rows=sum(table.rows or 0 for table in expected.tables if table.fingerprint),

@@ -7,7 +7,6 @@ written to is refused.
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Collection, Iterator
@@ -21,6 +20,7 @@ from include.backup_engine.crypto.data_key import Keyring
 from include.backup_engine.crypto.sidecar import BackupFacts
 from include.backup_engine.errors import RestoreRefused, UnsupportedFormat
 from include.backup_engine.mysql.deferred import LARGE_TABLE_BYTES
+from include.backup_engine.mysql.lanes import lane_count
 from include.backup_engine.mysql.load import Loader, be_lenient
 from include.backup_engine.mysql.privileges import Grants
 from include.backup_engine.mysql.server import (
@@ -40,7 +40,6 @@ from include.backup_engine.stored import StoredBackup
 from include.backup_engine.verify import Verification, verify, verify_tables
 
 DRILL_PREFIX = "drill_"
-_MAX_LANES = 8
 _CHARSET = re.compile(r"[A-Za-z0-9_]{1,64}\Z")
 
 
@@ -136,7 +135,7 @@ def restore(
     with reporter.stage(f"Load into {database}"):
         started = time.monotonic()
         with ExitStack() as opened:
-            connections = [opened.enter_context(_connection(endpoint, database)) for _ in range(1 + _lanes())]
+            connections = [opened.enter_context(_connection(endpoint, database)) for _ in range(1 + lane_count())]
             _refuse_source(connections[0], database, backup)
             _refuse_filled(connections[0], database)
             others = [str(name) for (name,) in rows(connections[0], "SHOW DATABASES") if name != database]
@@ -182,11 +181,6 @@ def restore(
         events_disabled=loaded.events_disabled,
         peak_memory_bytes=peak_memory(),
     )
-
-
-def _lanes() -> int:
-    """Connections that load rows: as many as this machine has cores; the server's are not known."""
-    return max(2, min(os.cpu_count() or 1, _MAX_LANES))
 
 
 @contextmanager

@@ -136,7 +136,7 @@ class SourceReader:
             self._snapshot.let_schema_change()
             self._cancellation.check()
 
-        census = add_fingerprints(connection, database, census, after_table)
+        census = add_fingerprints([connection], database, census, after_table)
         self._fingerprint_seconds = round(time.monotonic() - started, 3)
         return census
 

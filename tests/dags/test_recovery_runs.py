@@ -56,7 +56,7 @@ class Ward:
     def census(self, database: str) -> Census:
         root = Endpoint(unix_socket=str(self.server.endpoint.socket), user="root").connect(database)
         with root:
-            return add_fingerprints(root, database, take_census(root, "mariadb", database))
+            return add_fingerprints([root], database, take_census(root, "mariadb", database))
 
     def differences(self, expected: Census, database: str) -> list[str]:
         return compare_census(expected, self.census(database), events_disabled=False)[0]

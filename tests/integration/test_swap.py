@@ -73,7 +73,7 @@ class Site:
         """Definitions, rows and fingerprints of a database."""
         root = Endpoint(unix_socket=str(self.server.endpoint.socket), user="root").connect(database)
         with root:
-            return add_fingerprints(root, database, take_census(root, "mariadb", database))
+            return add_fingerprints([root], database, take_census(root, "mariadb", database))
 
     def differences(self, expected: Census, database: str) -> list[str]:
         return compare_census(expected, self.everything(database), events_disabled=False)[0]

@@ -103,7 +103,7 @@ class Site:
     def everything(self, database: str) -> Census:
         root = Endpoint(unix_socket=str(self.server.endpoint.socket), user="root").connect(database)
         with root:
-            return add_fingerprints(root, database, take_census(root, "mariadb", database))
+            return add_fingerprints([root], database, take_census(root, "mariadb", database))
 
     def live_is(self, expected: Census) -> None:
         """The live database is what it was, but for copies that came beside its tables."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any, Literal
 
 from pymysql.connections import Connection
@@ -89,19 +91,35 @@ def take_census(
 
 
 def add_fingerprints(
-    connection: Connection[Any], database: str, census: Census, on_table: Callable[[TableFacts], None] | None = None
+    connections: Sequence[Connection[Any]],
+    database: str,
+    census: Census,
+    on_table: Callable[[TableFacts], None] = lambda _: None,
 ) -> Census:
-    """The census with rows and fingerprints of every table, read in the connection's transaction.
+    """The census with rows and fingerprints of every table, each read in the transaction of one of the connections.
 
-    :param on_table: called after each table, for progress and for stopping early (by raising).
+    :param connections: a database that others change must be read by one, or by several in one snapshot.
+    :param on_table: called after each table, for progress and for stopping early (by raising). With a single connection
+        nothing runs on that meanwhile.
     """
-    tables: list[TableFacts] = []
-    for table in census.tables:
-        if table.kind == "table":
+    idle: SimpleQueue[Connection[Any]] = SimpleQueue()
+    for connection in connections:
+        idle.put(connection)
+
+    def look(table: TableFacts) -> TableFacts:
+        if table.kind != "table":
+            return table
+        connection = idle.get()
+        try:
             count, fingerprint, note = fingerprint_table(connection, database, table.name, versioned=table.versioned)
-            table = table.model_copy(update={"rows": count, "fingerprint": fingerprint, "note": note})
-        tables.append(table)
-        if on_table:
+        finally:
+            idle.put(connection)
+        return table.model_copy(update={"rows": count, "fingerprint": fingerprint, "note": note})
+
+    tables: list[TableFacts] = []
+    with ThreadPoolExecutor(len(connections), "fingerprint") as pool:
+        for table in (pool.map if len(connections) > 1 else map)(look, census.tables):
+            tables.append(table)
             on_table(table)
     return census.model_copy(update={"tables": tables})
 

@@ -7,6 +7,7 @@ there what it means on the first. Memory is bounded: a few statements wait, neve
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -18,6 +19,16 @@ from pymysql.connections import Connection
 _BYTES_PER_LANE = 3 << 20
 """Bytes of statements in hand per lane, so that it has its next one when it needs it; a dump's INSERT has 1 MB. A
 longer one than all of that waits until it is alone."""
+
+
+_MAX_LANES = 8
+
+
+def lane_count() -> int:
+    """Connections that work side by side on a restored copy: as many as this machine has cores, whose number on the
+    server is not known.
+    """
+    return max(2, min(os.cpu_count() or 1, _MAX_LANES))
 
 
 class _Lane(threading.local):

@@ -88,7 +88,7 @@ def test_dump_and_census_read_the_same_state_of_a_busy_source(
     # Had they read the source without a snapshot, they could not have agreed:
     assert transactions[0] > 1
     with closing(source.connect(demo)) as connection:
-        now = add_fingerprints(connection, demo, take_census(connection, pair.flavour, demo))
+        now = add_fingerprints([connection], demo, take_census(connection, pair.flavour, demo))
     assert now != taken.facts.census
 
 
