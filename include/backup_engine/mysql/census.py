@@ -195,14 +195,23 @@ def _visible(found: Row | None, what: str, name: str, column: int) -> str:
     return str(found[column])
 
 
+def _surroundings(found: Row | None, start: int, end: int) -> Row:
+    """What the server keeps beside the text of code, without which it means something else: the SQL mode, the
+    character set and the collation of the connection, the collation of the database (MySQL manual, SHOW CREATE).
+    """
+    return found[start:end] if found else ()
+
+
 def _views(connection: Connection[Any], database: str) -> Iterator[ObjectFacts]:
     for (name,) in rows(
         connection,
         "SELECT table_name FROM information_schema.tables WHERE table_schema = %s AND table_type = 'VIEW' ORDER BY 1",
         (database,),
     ):
-        definition, definer = _neutral(_show(connection, "VIEW", database, str(name), 1), database)
-        yield ObjectFacts(kind="view", name=str(name), definition_sha256=_digest(definition), definer=definer)
+        found = shown(connection, f"SHOW CREATE VIEW {quote(database)}.{quote(str(name))}")
+        definition, definer = _neutral(_visible(found, "VIEW", str(name), 1), database)
+        digest = _digest(definition, *_surroundings(found, 2, 4))
+        yield ObjectFacts(kind="view", name=str(name), definition_sha256=digest, definer=definer)
 
 
 def _triggers(connection: Connection[Any], database: str, excluded: Collection[str]) -> Iterator[ObjectFacts]:
@@ -216,7 +225,9 @@ def _triggers(connection: Connection[Any], database: str, excluded: Collection[s
             continue
         found = shown(connection, f"SHOW CREATE TRIGGER {quote(database)}.{quote(str(name))}")
         definition, definer = _neutral(_visible(found, "TRIGGER", str(name), 2), database)
-        digest = _digest(definition, found[1] if found else "", table, timing, event, order)
+        digest = _digest(
+            definition, *_surroundings(found, 1, 2), *_surroundings(found, 3, 6), table, timing, event, order
+        )
         yield ObjectFacts(kind="trigger", name=str(name), definition_sha256=digest, definer=definer)
 
 
@@ -232,7 +243,7 @@ def _routines(connection: Connection[Any], database: str) -> Iterator[ObjectFact
         yield ObjectFacts(
             kind="procedure" if routine_type == "PROCEDURE" else "function",
             name=str(name),
-            definition_sha256=_digest(definition, found[1] if found else ""),
+            definition_sha256=_digest(definition, *_surroundings(found, 1, 2), *_surroundings(found, 3, 6)),
             definer=definer,
         )
 
@@ -246,7 +257,7 @@ def _events(connection: Connection[Any], database: str) -> Iterator[ObjectFacts]
         found = shown(connection, f"SHOW CREATE EVENT {quote(database)}.{quote(str(name))}")
         definition, definer = _neutral(_visible(found, "EVENT", str(name), 3), database)
         definition = _EVENT_STATUS.sub(r"\1", definition, count=1)
-        digest = _digest(definition, *(found[1:3] if found else ()))
+        digest = _digest(definition, *_surroundings(found, 1, 3), *_surroundings(found, 4, 7))
         yield ObjectFacts(
             kind="event", name=str(name), definition_sha256=digest, definer=definer, status=str(status).upper()
         )
