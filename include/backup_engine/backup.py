@@ -172,6 +172,7 @@ def back_up(
         stored=megabytes(stored.size),
         seconds=round(elapsed, 1),
         rate=rate(facts.stream.sql_bytes, elapsed),
+        snapshot=f"{facts.consistency.verdict} by {facts.consistency.method}",
         fingerprint_seconds=facts.fingerprint_seconds,
         peak_memory=megabytes(peak_memory()),
     )

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from include.backup_engine.errors import PolicyError
 from include.backup_engine.names import SAFETY_SUFFIX, Compression
+from include.backup_engine.records import Verdict
 
 DEFAULT_PATH = Path(__file__).resolve().parents[1] / "policy.yaml"
 _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
@@ -83,7 +84,11 @@ class VaultPolicy(_Section):
 
 
 class SourcePolicy(_Section):
-    """One database to back up."""
+    """One database to back up.
+
+    :param consistency: the weakest verdict with which a backup is kept. Not ``exact`` by default: a view that someone
+        creates in another database of the server costs that verdict, and should not cost the night's backup.
+    """
 
     conn_id: str
     database: str = Field(min_length=1, max_length=64)
@@ -91,6 +96,7 @@ class SourcePolicy(_Section):
     compression: Compression = "gzip"
     format: Literal["v2", "v1"] = "v2"
     parallel: Literal["auto"] | Annotated[int, Field(ge=1, le=1)] = "auto"
+    consistency: Verdict = "ddl-checked"
     staging_dir: Path | None = None
 
     @model_validator(mode="after")

@@ -22,7 +22,7 @@ from include.backup_engine.mysql.client import find_dump_program, release_series
 from include.backup_engine.mysql.health import bound_code
 from include.backup_engine.mysql.privileges import Grants
 from include.backup_engine.mysql.server import Endpoint, identify, quote, row, rows, scalar, variable
-from include.backup_engine.mysql.snapshot import choose_method
+from include.backup_engine.mysql.snapshot import ladder
 from include.backup_engine.policy import Policy, SourcePolicy
 from include.backup_engine.records import Chain, ServerIdentity
 from include.backup_engine.report import Reporter, megabytes
@@ -91,7 +91,7 @@ def _check_source(policy: SourcePolicy, endpoint: Endpoint, findings: Findings, 
             findings.require(False, f"The backup account lacks {missing}.", f"GRANT {missing} TO the account.")
         findings.attempt(lambda: _check_program(server, findings))
         binary_log = variable(connection, "log_bin") == "ON"
-        findings.attempt(lambda: choose_method(server, grants, policy.database, binary_log))
+        findings.attempt(lambda: ladder(server, grants, policy.database, binary_log, policy.consistency))
         if not binary_log:
             findings.warnings.append("The source writes no binary log: no coordinates can be recorded")
         _check_objects(connection, policy.database, findings)

@@ -12,6 +12,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 Flavour = Literal["mariadb", "mysql"]
+SnapshotMethod = Literal["global_read_lock", "table_read_locks", "equal_coordinates", "none"]
+Verdict = Literal["exact", "ddl-checked", "unproven"]
+"""What is proved of a dump, strongest first; see :class:`Consistency`."""
+Definitions = Literal["locked", "quiet", "compared"]
 
 
 class Record(BaseModel):
@@ -44,17 +48,23 @@ class Coordinates(Record):
 class Consistency(Record):
     """How the snapshot was made, and how far it is proved.
 
-    ``exact``: all connections provably read one snapshot, and no object's definition changed while they did.
+    ``exact``: all connections provably read one snapshot, and no definition changed while they did.
     ``ddl-checked``: one snapshot, but changes of definitions could only be looked for in part.
-    ``unproven``: neither.
+    ``unproven``: no snapshot was shown to be common, or tables without transactions were written meanwhile.
+
+    :param definitions: ``locked``: nobody could change them; ``quiet``: the server executed no statement that does;
+        ``compared``: it did, and what is dumped looks the same before and after. None in backups that do not say.
+    :param written_tables: tables without transactions that were, or may have been, written while they were dumped.
     """
 
-    method: Literal["global_read_lock", "table_read_locks", "equal_coordinates", "none"]
-    verdict: Literal["exact", "ddl-checked", "unproven"]
+    method: SnapshotMethod
+    verdict: Verdict
     snapshot_at: datetime
     lock_seconds: float = 0.0
     coordinates: Coordinates = Coordinates()
+    definitions: Definitions | None = None
     non_transactional_tables: list[str] = []
+    written_tables: list[str] = []
 
 
 class TableFacts(Record):

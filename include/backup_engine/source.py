@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from importlib.metadata import version
@@ -29,7 +29,7 @@ from include.backup_engine.mysql.client import DumpProgram, find_dump_program
 from include.backup_engine.mysql.dump import Dump, check_completeness, dump_arguments
 from include.backup_engine.mysql.privileges import Grants
 from include.backup_engine.mysql.server import Endpoint, identify, kill_connection, variable
-from include.backup_engine.mysql.snapshot import Snapshot, open_snapshot
+from include.backup_engine.mysql.snapshot import Snapshot, ladder, open_snapshot, schema_changed
 from include.backup_engine.policy import SourcePolicy
 from include.backup_engine.records import Census, Section, ServerIdentity, SourceFacts, StreamFacts, TableFacts
 from include.backup_engine.report import Reporter, megabytes
@@ -45,7 +45,8 @@ class SourceReader:
 
     def __init__(
         self, snapshot: Snapshot, dump: Dump, server: ServerIdentity, policy: SourcePolicy, program: DumpProgram,
-        endpoint: Endpoint, sequences: Mapping[str, int], reporter: Reporter, cancellation: Cancellation,
+        endpoint: Endpoint, before: Census, sequences: Mapping[str, int], reporter: Reporter,
+        cancellation: Cancellation,
     ) -> None:  # fmt: skip
         self._snapshot = snapshot
         self._dump = dump
@@ -53,6 +54,7 @@ class SourceReader:
         self._policy = policy
         self._program = program
         self._endpoint = endpoint
+        self._before = before
         self._sequences = sequences
         self._reporter = reporter
         self._cancellation = cancellation
@@ -128,6 +130,8 @@ class SourceReader:
         connection, database = self._snapshot.connection, self._policy.database
         census = take_census(connection, self._server.flavour, database, self._policy.exclude_tables, self._sequences)
         self._dump.know(census)
+        if self._snapshot.method == "none":
+            return census
         started = time.monotonic()
 
         def after_table(table: TableFacts) -> None:
@@ -141,20 +145,36 @@ class SourceReader:
         return census
 
     def _checked(self, census: Future[Census]) -> Census:
-        """The census, once it agrees with the stream and the schema has not changed under it."""
-        taken = census.result()
-        check_completeness(self._dump.contents, taken)
-        connection = self._endpoint.connect(self._policy.database)
+        """The census, once it agrees with the stream, nothing has changed under it, and the policy is content."""
+        taken, snapshot, policy = census.result(), self._snapshot, self._policy
+        connection = self._endpoint.connect(policy.database)
         try:
-            now = take_census(connection, self._server.flavour, self._policy.database, self._policy.exclude_tables)
+            now = take_census(connection, self._server.flavour, policy.database, policy.exclude_tables)
+            if changed := schema_changes(self._before, taken) or schema_changes(taken, now):
+                raise schema_changed(changed)
+            snapshot.judge(connection)
         finally:
             connection.close()
-        if changed := schema_changes(taken, now):
-            raise SchemaChanged(
-                f"The schema changed while it was dumped: {', '.join(changed[:20])}.",
-                "Keep schema changes out of the backup window; the retry tries again.",
+        if snapshot.method == "none":
+            taken = self._counted_in_stream(
+                taken, {table.name for table in taken.tables}, "no common snapshot is proved"
             )
+        elif snapshot.written:
+            taken = self._counted_in_stream(taken, snapshot.written, "written while it was dumped")
+        check_completeness(self._dump.contents, taken)
+        _check_verdict(snapshot, policy)
         return taken
+
+    def _counted_in_stream(self, census: Census, names: Collection[str], note: str) -> Census:
+        """The census without what it was not shown to have read where the dump did: those tables' fingerprints."""
+        counts = self._dump.contents.tables
+        tables = [
+            table.model_copy(update={"rows": counts.get(table.name), "fingerprint": None, "note": note})
+            if table.kind == "table" and table.name in names
+            else table
+            for table in census.tables
+        ]
+        return census.model_copy(update={"tables": tables})
 
     def _stop_census(self, census: Future[Census]) -> None:
         """Free the thread that may be waiting for a long query, so that nobody has to wait for it."""
@@ -228,8 +248,13 @@ def read_source(
         program, database,
         binary_log=binary_log, versioned_tables=versioned, excluded_tables=policy.exclude_tables,
     )  # fmt: skip
+    methods = ladder(server, grants, database, binary_log, policy.consistency)
+    with closing(endpoint.connect(database)) as connection:
+        before = take_census(connection, server.flavour, database, policy.exclude_tables)
     for attempt in range(1, _SNAPSHOT_ATTEMPTS + 1):
-        with open_snapshot(endpoint, server, grants, database) as snapshot:
+        if attempt == _SNAPSHOT_ATTEMPTS and "none" in methods:
+            methods = ["none"]
+        with open_snapshot(endpoint, server, grants, database, methods, policy.exclude_tables) as snapshot:
             sequences = next_values(snapshot.connection, database)
             dump = Dump(program, endpoint, arguments)
             try:
@@ -239,8 +264,9 @@ def read_source(
                     if snapshot.same_as(dump.contents.coordinates):
                         _tell(reporter, snapshot)
                         reader = SourceReader(
-                            snapshot, dump, server, policy, program, endpoint, sequences, reporter, cancellation
-                        )
+                            snapshot, dump, server, policy, program, endpoint, before, sequences, reporter,
+                            cancellation,
+                        )  # fmt: skip
                         with closing(reader):
                             yield reader
                         return
@@ -251,6 +277,25 @@ def read_source(
         f"In {_SNAPSHOT_ATTEMPTS} attempts the source never stood still between two transactions.",
         f"GRANT RELOAD ON *.*, or LOCK TABLES ON `{database}`.*, to the backup account.",
     )
+
+
+def _check_verdict(snapshot: Snapshot, policy: SourcePolicy) -> None:
+    """Refuse what the policy does not accept.
+
+    :raises DumpFailed: naming what stands against a better verdict; a retry may find the source quieter.
+    """
+    accepted, verdict = policy.consistency, snapshot.verdict
+    if snapshot.written and accepted != "unproven":
+        raise DumpFailed(
+            f"Tables without transactions were written while they were dumped: {', '.join(snapshot.written[:20])}.",
+            "Convert them to InnoDB, exclude them, keep writers away at that hour, or accept consistency: unproven.",
+        )
+    if accepted == "exact" and verdict != "exact":
+        raise SchemaChanged(
+            f"The server executed statements that change definitions ({', '.join(snapshot.counted[:20])}), and none"
+            " of them can be shown to have left this database alone.",
+            "Keep them out of the backup window, GRANT BACKUP_ADMIN (MySQL), or accept consistency: ddl-checked.",
+        )
 
 
 def _tell(reporter: Reporter, snapshot: Snapshot) -> None:

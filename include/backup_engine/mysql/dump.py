@@ -146,7 +146,7 @@ class Dump:
                 )
             if self._process.error_codes & TABLE_CHANGED:
                 raise SchemaChanged(
-                    f"A table was altered or dropped while it was to be dumped. {cause}",
+                    f"An object was altered or dropped while it was to be dumped. {cause}",
                     "Keep schema changes out of the backup window; the retry tries again.",
                 )
             raise DumpFailed(

@@ -26,7 +26,8 @@ Row = Sequence[Any]
 TlsMode = Literal["DISABLED", "VERIFY_CA", "VERIFY_IDENTITY"]
 # MySQL Server Error Message Reference
 ACCESS_DENIED = {1044, 1045, 1142, 1143, 1227, 1370, 1698}
-TABLE_CHANGED = {1146, 1412}
+TABLE_CHANGED = {1146, 1305, 1360, 1412, 1539}
+"""A table, routine, trigger or event that was listed a moment ago is gone or another."""
 _LOCK_TIMEOUT = {1205, 1213}
 _GONE = {2003, 2006, 2013, 1040, 1053, 1158, 1159, 1160, 1161, 1927}
 
@@ -128,7 +129,7 @@ def server_errors(doing: str) -> Iterator[None]:
             )
         elif code in TABLE_CHANGED:
             failure = SchemaChanged(
-                f"A table was altered or dropped (error {code}) while {doing}.",
+                f"An object was altered or dropped (error {code}) while {doing}.",
                 "Keep schema changes out of the backup window; the retry tries again.",
             )
         elif code in _GONE or isinstance(error, pymysql.err.InterfaceError):

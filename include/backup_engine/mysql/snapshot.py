@@ -5,25 +5,33 @@ The ladder, strongest first:
 1. ``global_read_lock``: FLUSH TABLES WITH READ LOCK, held until all transactions are open (milliseconds).
 2. ``table_read_locks``: LOCK TABLES … READ on the schema's tables, likewise.
 3. ``equal_coordinates`` (MariaDB): no lock; the binary-log position that belongs to each transaction's
-   snapshot (``binlog_snapshot_*``) must be the same, else the opening is repeated.
+   snapshot (``binlog_snapshot_*``) must be the same, else the opening is repeated. MySQL has no such position: a
+   transaction that is being committed is in its log already, and not yet in snapshots.
+4. ``none``: only where the policy accepts ``unproven``.
 
-The dump program opens its own transaction, so its opening is awaited while the lock is held (dump.py), and
-where it prints its coordinates they must equal ours.
+A rung that the server denies in spite of the grants, as managed servers do, gives way to the next. The dump program
+opens its own transaction, so its opening is awaited while the lock is held (dump.py), and where it prints its
+coordinates they must equal ours.
+
+Definitions are in no snapshot. With BACKUP_ADMIN, MySQL's LOCK INSTANCE FOR BACKUP keeps them as they are until the
+dump has ended, and application rows go on. MariaDB's BACKUP STAGE would also hold up all writes to tables without
+transactions for as long, so it is not used; there, and without that grant, changes are looked for (changes.py).
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from pymysql.connections import Connection
 
-from include.backup_engine.errors import SnapshotUnproven, SourceBusy
+from include.backup_engine.errors import BackupError, PreflightError, SchemaChanged, SnapshotUnproven, SourceBusy
+from include.backup_engine.mysql.changes import Look, look
 from include.backup_engine.mysql.privileges import Grants
 from include.backup_engine.mysql.server import (
     Endpoint,
@@ -35,9 +43,15 @@ from include.backup_engine.mysql.server import (
     server_errors,
     variable,
 )
-from include.backup_engine.records import Consistency, Coordinates, ServerIdentity
+from include.backup_engine.records import (
+    Consistency,
+    Coordinates,
+    Definitions,
+    ServerIdentity,
+    SnapshotMethod,
+    Verdict,
+)
 
-Method = Literal["global_read_lock", "table_read_locks", "equal_coordinates"]
 LOCK_WAIT_SECONDS = 20
 _SAVEPOINT = "snapshot"
 
@@ -48,17 +62,28 @@ class Snapshot:
 
     :param connection: reads the snapshot; it also holds the advisory lock that keeps two backups apart.
     :param connection_id: its id on the server, for KILL.
+    :param before: what changes.py saw before the snapshot was opened.
+    :param counted: statements that change definitions, executed meanwhile somewhere on the server; see :meth:`judge`.
+    :param written: tables without transactions that were written meanwhile.
     """
 
     connection: Connection[Any]
     connection_id: int
-    method: Method
+    server: ServerIdentity
+    database: str
+    method: SnapshotMethod
     coordinates: Coordinates
     taken_at: datetime
     non_transactional_tables: list[str]
+    before: Look
+    excluded: Collection[str]
     _lock: Connection[Any] | None
+    _backup_lock: Connection[Any] | None
     _locked_at: float = field(default_factory=time.monotonic)
     lock_seconds: float = 0.0
+    definitions: Definitions | None = None
+    counted: list[str] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)
 
     def release_lock(self) -> None:
         """Let writers go on; the snapshot stays. Called when the last transaction is known to be open."""
@@ -79,34 +104,83 @@ class Snapshot:
 
     def same_as(self, other: Coordinates | None) -> bool:
         """Whether a dump that printed ``other`` reads this snapshot. Under a lock, silence is agreement."""
+        if self.method == "none":
+            return True
         if other is None:
             return self.method != "equal_coordinates"
         mine = (self.coordinates.binlog_file, self.coordinates.binlog_position)
         return mine == (None, None) or mine == (other.binlog_file, other.binlog_position)
 
+    def judge(self, connection: Connection[Any]) -> None:
+        """Find out what changed since the snapshot was opened. Called when the dump has ended.
+
+        :param connection: outside of the snapshot.
+        :raises SchemaChanged: an object was created, altered or dropped.
+        """
+        after = look(connection, self.server.flavour, self.database, self.before.written, self.excluded, self.before)
+        if changed := self.before.changed_by(after):
+            raise schema_changed(changed)
+        self.written = self.before.written_by(after)
+        if self._definitions_are_locked():
+            self.definitions = "locked"
+        else:
+            self.counted = self.before.counted_by(after)
+            self.definitions = "compared" if self.counted else "quiet"
+
+    def _definitions_are_locked(self) -> bool:
+        """Whether the lock that was taken is still ours: it would fall with its connection, in silence."""
+        if self._backup_lock is None:
+            return False
+        try:
+            return own_id(self._backup_lock) > 0
+        except BackupError:
+            return False
+
+    @property
+    def verdict(self) -> Verdict:
+        """What has been proved, once :meth:`judge` was asked."""
+        if self.method == "none" or self.written or self.definitions is None:
+            return "unproven"
+        return "ddl-checked" if self.definitions == "compared" else "exact"
+
     def consistency(self) -> Consistency:
         """The record for the sidecar."""
         return Consistency(
             method=self.method,
-            verdict="exact",
+            verdict=self.verdict,
             snapshot_at=self.taken_at,
             lock_seconds=self.lock_seconds,
             coordinates=self.coordinates,
+            definitions=self.definitions,
             non_transactional_tables=self.non_transactional_tables,
+            written_tables=self.written,
         )
 
 
-def choose_method(server: ServerIdentity, grants: Grants, database: str, binary_log: bool) -> Method:
-    """The strongest way that the grants allow.
+def schema_changed(names: list[str]) -> SchemaChanged:
+    """The error that names them."""
+    return SchemaChanged(
+        f"The schema changed while it was dumped: {', '.join(names[:20])}.",
+        "Keep schema changes out of the backup window; the retry tries again.",
+    )
 
+
+def ladder(
+    server: ServerIdentity, grants: Grants, database: str, binary_log: bool, accepted: Verdict
+) -> list[SnapshotMethod]:
+    """The ways that the grants and the policy allow, strongest first.
+
+    :param accepted: the weakest verdict that the policy accepts.
     :raises SnapshotUnproven: when there is none, naming the GRANT that gives one.
     """
-    if grants.may_lock_globally():
-        return "global_read_lock"
-    if grants.may_lock_tables(database):
-        return "table_read_locks"
-    if server.flavour == "mariadb" and binary_log:
-        return "equal_coordinates"
+    allowed: dict[SnapshotMethod, bool] = {
+        "global_read_lock": grants.may_lock_globally(),
+        "table_read_locks": grants.may_lock_tables(database),
+        "equal_coordinates": server.flavour == "mariadb" and binary_log,
+        "none": accepted == "unproven",
+    }
+    if methods := [method for method, possible in allowed.items() if possible]:
+        return methods
     raise SnapshotUnproven(
         "The dump and its fingerprints cannot be shown to read one snapshot: the account may lock nothing.",
         f"GRANT RELOAD ON *.*, or GRANT LOCK TABLES ON {quote(database)}.*, to the backup account.",
@@ -114,46 +188,90 @@ def choose_method(server: ServerIdentity, grants: Grants, database: str, binary_
 
 
 @contextmanager
-def open_snapshot(endpoint: Endpoint, server: ServerIdentity, grants: Grants, database: str) -> Iterator[Snapshot]:
+def open_snapshot(
+    endpoint: Endpoint, server: ServerIdentity, grants: Grants, database: str, methods: Sequence[SnapshotMethod],
+    excluded: Collection[str] = (),
+) -> Iterator[Snapshot]:  # fmt: skip
     """Open the snapshot; on leaving, close its connections and with them every lock.
 
+    :param methods: see :func:`ladder`; the first that the server does not deny.
+    :param excluded: tables that are not to be watched.
     :raises SourceBusy: another backup of this database runs, or a lock was not granted within 20 s.
-    :raises SnapshotUnproven: see :func:`choose_method`.
+    :raises PreflightError: the server denies every one of them.
     """
-    reader = endpoint.connect(database)
-    lock: Connection[Any] | None = None
-    snapshot: Snapshot | None = None
-    try:
+    with ExitStack() as opened:
+        reader = _connect(endpoint, database, opened)
         _keep_others_out(reader, database)
-        binary_log = variable(reader, "log_bin") == "ON"
-        method = choose_method(server, grants, database, binary_log)
+        backup_lock = _lock_definitions(endpoint, server, grants, opened)
         tables, non_transactional = _tables(reader, database)
-        locked_at = time.monotonic()
-        if method != "equal_coordinates":
-            lock = endpoint.connect(database)
-            _take_lock(lock, method, tables)
+        # Looking at a table that somebody has locked waits, too.
+        rows(reader, f"SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}")
+        before = look(reader, server.flavour, database, set(non_transactional) - set(excluded), excluded)
+        method, lock, locked_at = _take_first(methods, endpoint, database, tables, opened)
         with server_errors("opening the snapshot"), reader.cursor() as cursor:
             # A server-wide limit on statements is for the application's; a fingerprint may take minutes.
             limit = "max_statement_time" if server.flavour == "mariadb" else "max_execution_time"
-            cursor.execute(f"SET SESSION {limit} = 0")
+            cursor.execute(f"SET SESSION {limit} = 0, lock_wait_timeout = DEFAULT")
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
             cursor.execute(f"SAVEPOINT {_SAVEPOINT}")
+        binary_log = variable(reader, "log_bin") == "ON"
         coordinates = _coordinates(reader, lock, server, grants) if binary_log else Coordinates()
-        snapshot = Snapshot(
-            reader, own_id(reader), method, coordinates, datetime.now(UTC), non_transactional, lock, locked_at
-        )
-        yield snapshot
-    finally:
-        for connection in (snapshot._lock if snapshot else lock, reader):
-            if connection is not None and connection.open:
-                connection.close()
+        yield Snapshot(
+            reader, own_id(reader), server, database, method, coordinates, datetime.now(UTC), non_transactional,
+            before, excluded, lock, backup_lock, locked_at,
+        )  # fmt: skip
+
+
+def _connect(endpoint: Endpoint, database: str | None, opened: ExitStack) -> Connection[Any]:
+    connection = endpoint.connect(database)
+
+    def close() -> None:
+        if connection.open:
+            connection.close()
+
+    opened.callback(close)
+    return connection
+
+
+def _lock_definitions(
+    endpoint: Endpoint, server: ServerIdentity, grants: Grants, opened: ExitStack
+) -> Connection[Any] | None:
+    """MySQL's backup lock, when it is to be had (MySQL manual, "LOCK INSTANCE FOR BACKUP and UNLOCK INSTANCE")."""
+    if server.flavour != "mysql" or not grants.has("BACKUP_ADMIN"):
+        return None
+    connection = _connect(endpoint, None, opened)
+    try:
+        rows(connection, f"SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}")
+        rows(connection, "LOCK INSTANCE FOR BACKUP")
+    except PreflightError:
+        return None
+    return connection
+
+
+def _take_first(
+    methods: Sequence[SnapshotMethod], endpoint: Endpoint, database: str, tables: list[str], opened: ExitStack
+) -> tuple[SnapshotMethod, Connection[Any] | None, float]:
+    """The first method that the server lets us have, the connection that holds its lock, and when it was asked for."""
+    for method in methods:
+        locked_at = time.monotonic()
+        if method in ("equal_coordinates", "none"):
+            return method, None, locked_at
+        lock = _connect(endpoint, database, opened)
+        try:
+            _take_lock(lock, method, tables)
+        except PreflightError:
+            if method == methods[-1]:
+                raise
+        else:
+            return method, lock, locked_at
+    raise ValueError("no method was given")
 
 
 def _keep_others_out(connection: Connection[Any], database: str) -> None:
-    """An advisory lock for the life of the connection: it falls when the task, or its machine, dies."""
+    """An advisory lock for the life of the connection: it falls when the task, or its machine, dies, a moment later."""
     name = "backup/" + hashlib.sha256(database.encode()).hexdigest()[:40]
-    if scalar(connection, "SELECT GET_LOCK(%s, 0)", (name,)) != 1:
+    if scalar(connection, "SELECT GET_LOCK(%s, 2)", (name,)) != 1:
         holder = scalar(connection, "SELECT IS_USED_LOCK(%s)", (name,))
         raise SourceBusy(
             f"Another backup of {database} is running (server connection {holder}).",
@@ -173,7 +291,7 @@ def _tables(connection: Connection[Any], database: str) -> tuple[list[str], list
     return [str(t[0]) for t in found], [str(t[0]) for t in found if t[1] != "YES"]
 
 
-def _take_lock(connection: Connection[Any], method: Method, tables: list[str]) -> None:
+def _take_lock(connection: Connection[Any], method: SnapshotMethod, tables: list[str]) -> None:
     # A lock that waits makes every later writer wait behind it, so the wait is short and then given up.
     with server_errors("locking the tables for the snapshot"), connection.cursor() as cursor:
         cursor.execute(f"SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}")
@@ -194,7 +312,9 @@ def _coordinates(
             return Coordinates()
         gtid = scalar(reader, "SELECT BINLOG_GTID_POS(%s, %s)", (file, int(position)))
         return Coordinates(binlog_file=file, binlog_position=int(position), gtid=str(gtid) if gtid else None)
-    if lock is None or not grants.has("REPLICATION CLIENT"):
+    if lock is None:
+        return Coordinates()
+    if not grants.has("REPLICATION CLIENT"):
         return Coordinates(gtid=str(scalar(reader, "SELECT @@GLOBAL.gtid_executed")) or None)
     newer = tuple(int(part) for part in server.version.split("-")[0].split(".")[:2]) >= (8, 2)
     status_row = row(lock, "SHOW BINARY LOG STATUS" if newer else "SHOW MASTER STATUS")

@@ -17,7 +17,7 @@ from include.backup_engine.mysql.census import add_fingerprints, take_census
 from include.backup_engine.mysql.client import find_dump_program
 from include.backup_engine.mysql.privileges import Grants
 from include.backup_engine.mysql.server import Endpoint, identify, kill_connection, row, rows, scalar
-from include.backup_engine.mysql.snapshot import Snapshot, open_snapshot
+from include.backup_engine.mysql.snapshot import Snapshot, ladder, open_snapshot
 from tests.demo.surgicase import connector, writer
 from tests.integration.mysql.conftest import DEMO, MARIADB, NewAccount, Pair
 from tests.integration.mysql.copies import compare, restore_into, source_policy, take
@@ -63,7 +63,8 @@ def writing(server: Database) -> Iterator[list[int]]:
 def opened(endpoint: Endpoint, database: str = DEMO) -> Iterator[Snapshot]:
     with closing(endpoint.connect()) as connection:
         server, grants = identify(connection), Grants.of(connection)
-    with open_snapshot(endpoint, server, grants, database) as snapshot:
+    methods = ladder(server, grants, database, True, "exact")
+    with open_snapshot(endpoint, server, grants, database, methods) as snapshot:
         yield snapshot
 
 
