@@ -19,10 +19,13 @@ from include.backup_engine.mysql.definitions import (
     Definition,
     create_definition,
     create_definitions,
+    drop_definition,
     point_sequences,
     read_definitions,
 )
+from include.backup_engine.mysql.health import broken_views
 from include.backup_engine.mysql.server import Endpoint, database_exists, quote, rows, server_errors
+from include.backup_engine.mysql.target import existing, wait_for_end
 from include.backup_engine.report import Reporter
 
 _INCOMING = re.compile(r"_incoming_\d{14}\Z")
@@ -96,16 +99,21 @@ def missing_code(connection: Connection[Any], database: str, code: Collection[De
 def tidy(endpoint: Endpoint, target: str, reporter: Reporter) -> None:
     """Clear away what killed recoveries of this target have left, and finish what they had begun.
 
-    Incoming databases are dropped. A swap that was killed before its rename is undone; the old code of one that was
-    killed after it is put beside the old tables.
+    What they still do on the server is ended. Incoming databases are dropped. A swap that was killed before its
+    rename is undone; the old code of one that was killed after it is put beside the old tables.
 
     :raises BackupError: it cannot be done; nothing is lost.
     """
     with endpoint.connect() as connection:
         for name in leftovers(connection, target, "before"):
             if JOURNAL in tables_of(connection, name) and database_exists(connection, target):
+                _end_work(endpoint, connection, {target, name}, name, reporter)
                 _finish(connection, target, name, reporter)
+            elif (there := existing(connection, name)) and there.empty:  # killed before it wrote the journal
+                _end_work(endpoint, connection, {target, name}, name, reporter)
+                rows(connection, f"DROP DATABASE {quote(name)}")
         for name in leftovers(connection, target, "incoming"):
+            _end_work(endpoint, connection, {name}, name, reporter)
             rows(connection, f"DROP DATABASE {quote(name)}")
             reporter.line(f"Dropped {name}, which an earlier recovery has left")
 
@@ -127,11 +135,34 @@ def leftovers(connection: Connection[Any], target: str, kind: str) -> list[str]:
     return sorted(str(name) for (name,) in rows(connection, "SHOW DATABASES") if pattern.match(str(name)))
 
 
+def _end_work(
+    endpoint: Endpoint, connection: Connection[Any], databases: Collection[str], leftover: str, reporter: Reporter
+) -> None:
+    """End this account's connections that are in these databases, or whose statement names the leftover.
+
+    Who opened them may be dead or hang, but a RENAME that still waits for a lock would run in the midst of our work.
+    """
+    found = rows(
+        connection,
+        "SELECT id, db, info FROM information_schema.processlist"
+        " WHERE id <> CONNECTION_ID() AND user = SUBSTRING_INDEX(USER(), '@', 1)",
+    )
+    for number, database, statement in found:
+        if database in databases or quote(leftover) in str(statement):
+            wait_for_end(endpoint, connection, int(number))
+            reporter.warn(f"Ended a connection of this account that was at work in {leftover} or its target")
+
+
 def _finish(connection: Connection[Any], target: str, before: str, reporter: Reporter) -> None:
     entries = rows(connection, f"SELECT definition FROM {quote(before)}.{quote(JOURNAL)} ORDER BY id")  # noqa: S608
     code = [Definition.model_validate_json(str(entry)) for (entry,) in entries]
     if tables_of(connection, before) != [JOURNAL]:
         keep_old(connection, target, before, code, reporter)
+        # An old view of what the backup does not have would fail the safety backup of what is there now.
+        _, broken = broken_views(connection, target)
+        for item in code:
+            if item.kind == "view" and item.name in broken:
+                drop_definition(connection, target, item)
         reporter.warn(f"An earlier swap was killed after its rename; the old content of {target} is in {before}")
         return
     tables = set(tables_of(connection, target))

@@ -56,6 +56,12 @@ def check_health(connection: Connection[Any], database: str, absent: Collection[
 
 def check_views(connection: Connection[Any], database: str) -> tuple[int, list[str]]:
     """Select from every view; how many there are, and those that fail."""
+    views, broken = broken_views(connection, database)
+    return views, [f"view {name} cannot be selected from" for name in broken]
+
+
+def broken_views(connection: Connection[Any], database: str) -> tuple[int, list[str]]:
+    """How many views there are, and the names of those that cannot be selected from."""
     views = [
         str(name)
         for (name,) in rows(
@@ -64,13 +70,13 @@ def check_views(connection: Connection[Any], database: str) -> tuple[int, list[s
             (database,),
         )
     ]
-    findings: list[str] = []
+    broken: list[str] = []
     for name in views:
         try:
             rows(connection, f"SELECT * FROM {quote(database)}.{quote(name)} LIMIT 1")  # noqa: S608 - quoted
         except BackupError:
-            findings.append(f"view {name} cannot be selected from")
-    return len(views), findings
+            broken.append(name)
+    return len(views), broken
 
 
 def bound_code(connection: Connection[Any], database: str) -> list[str]:
