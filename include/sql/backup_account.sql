@@ -20,7 +20,7 @@ GRANT RELOAD ON *.* TO 'backup'@'%';
 -- Where RELOAD is not to be had (managed servers), read locks on this database's tables serve as well:
 -- GRANT LOCK TABLES ON `surgicase`.* TO 'backup'@'%';
 
--- On MySQL, if you like: nobody changes definitions while a dump runs; ALTER TABLE and the like wait for its end.
+-- On MySQL, if you like: nobody changes definitions while a dump runs, ALTER TABLE and the like wait for its end.
 -- GRANT BACKUP_ADMIN ON *.* TO 'backup'@'%';
 
 -- The position in the binary log that belongs to the snapshot (MariaDB calls this privilege BINLOG MONITOR, too).
