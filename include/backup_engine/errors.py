@@ -193,6 +193,10 @@ class DrillFailed(BackupError):
     """The restored copy is not what the source held, or a target time was missed."""
 
 
+class AbnormalBackup(BackupError):
+    """A complete backup is so unlike those before it that the policy wants someone to look."""
+
+
 class EvidenceError(BackupError):
     """An evidence record could not be written, or its chain is broken."""
 

@@ -130,6 +130,22 @@ class RetentionPolicy(_Section):
     apply: bool = False
 
 
+class AnomalyPolicy(_Section):
+    """How unlike the backups before it a backup may be (anomalies.py), and what happens when it is.
+
+    :param action: ``warn``: it is told; ``fail``: the task fails, too. The backup is kept in any case.
+    :param min_rows: tables that usually have fewer are only missed when they are empty or gone.
+    """
+
+    action: Literal["warn", "fail"] = "warn"
+    shrink_percent: float = Field(20, ge=0, le=100)
+    growth_percent: float = Field(100, ge=0)
+    table_shrink_percent: float = Field(50, ge=0, le=100)
+    table_growth_percent: float = Field(100, ge=0)
+    min_rows: int = Field(1000, ge=0)
+    compressibility_percent: float = Field(30, gt=0, lt=100)
+
+
 class DrillPolicy(_Section):
     """When ``restore_drill`` runs, where it restores to, and which times it must meet."""
 
@@ -158,6 +174,7 @@ class Policy(_Section):
     sources: dict[str, SourcePolicy] = Field(min_length=1)
     schedule: SchedulePolicy = SchedulePolicy()
     retention: RetentionPolicy = RetentionPolicy()
+    anomalies: AnomalyPolicy = AnomalyPolicy()
     drill: DrillPolicy = DrillPolicy()
     recovery: RecoveryPolicy = RecoveryPolicy()
 

@@ -23,20 +23,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from statistics import median
 from typing import Literal
 
+from include.backup_engine.anomalies import Measures, judge
 from include.backup_engine.backup import LEFTOVER_AGE
 from include.backup_engine.names import SAFETY_SUFFIX, SIDECAR_SUFFIX
-from include.backup_engine.policy import RetentionPolicy
+from include.backup_engine.policy import AnomalyPolicy, RetentionPolicy
 from include.backup_engine.records import Record
 from include.backup_engine.report import megabytes
 from include.backup_engine.store.catalog import Entry
 from include.backup_engine.store.s3 import UnfinishedUpload
 
-COMPARED_BACKUPS = 5
-ABNORMAL_FACTOR = 2
-"""The newest backup is abnormal when its size or rows differ by more than this factor from the median before it."""
+NORMAL = AnomalyPolicy()
 _PERIODS = (("daily", "%Y-%m-%d"), ("weekly", "%G-W%V"), ("monthly", "%Y-%m"), ("yearly", "%Y"))
 
 Action = Literal["keep", "delete", "ignore"]
@@ -125,7 +123,7 @@ class Surveyed:
     entry: Entry
     unproven: str | None = None
     backup_id: str | None = None
-    rows: int = 0
+    measures: Measures | None = None
     version_id: str | None = None
     verified: bool = False
     drilled: bool = False
@@ -163,16 +161,18 @@ def decide(
     now: datetime,
     held: Callable[[Surveyed], str | None],
     alarm: str | None = None,
+    limits: AnomalyPolicy = NORMAL,
 ) -> RetentionPlan:
     """Apply the rules; the same input gives the same plan.
 
     :param longest_gap: the newest backup is missing when it is older than this.
     :param held: asked about each backup that would be deleted: what stands against it, in words.
     :param alarm: a reason from elsewhere to delete nothing.
+    :param limits: when the newest backup is abnormal.
     """
     backups = sorted(backups, key=lambda backup: (backup.taken_at, backup.entry.key), reverse=True)
     counted = [backup for backup in backups if backup.problem is None]
-    blocked = alarm or _alarm(backups, counted, longest_gap, now)
+    blocked = alarm or _alarm(backups, counted, longest_gap, now, limits)
     wanted = _wanted(counted, rules)
     proof = next((backup for backup in counted if backup.drilled), None)
 
@@ -279,8 +279,9 @@ def _wanted(counted: Sequence[Surveyed], rules: RetentionPolicy) -> dict[str, li
 
 
 def _alarm(
-    backups: Sequence[Surveyed], counted: Sequence[Surveyed], longest_gap: timedelta, now: datetime
-) -> str | None:
+    backups: Sequence[Surveyed], counted: Sequence[Surveyed], longest_gap: timedelta, now: datetime,
+    limits: AnomalyPolicy,
+) -> str | None:  # fmt: skip
     """Why nothing may be deleted now: the newest backup is missing, unverified or abnormal."""
     if not counted:
         return "there is no backup that counts"
@@ -293,15 +294,8 @@ def _alarm(
         return f"the newest backup, {newest.label}, is {hours:.0f} h old; one is missing"
     if not newest.verified:
         return f"no evidence says that the newest backup, {newest.label}, was verified"
-    before = counted[1 : 1 + COMPARED_BACKUPS]
-    for what, value, others in (
-        ("bytes", newest.entry.size or 0, [backup.entry.size or 0 for backup in before]),
-        ("rows", newest.rows, [backup.rows for backup in before]),
-    ):
-        usual = median(others) if others else value
-        if value > ABNORMAL_FACTOR * usual or ABNORMAL_FACTOR * value < usual:
-            return (
-                f"the newest backup, {newest.label}, is abnormal: it has {value:,} {what}, and the median of the "
-                f"{len(others)} before it is {usual:,.0f} (more than a factor {ABNORMAL_FACTOR})"
-            )
+    if newest.measures:
+        judgement = judge(newest.measures, [other.measures for other in counted[1:] if other.measures], limits)
+        if judgement.anomalies:
+            return f"the newest backup, {newest.label}, is abnormal: {judgement.told()}"
     return None

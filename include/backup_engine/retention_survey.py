@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from include.backup_engine import evidence
+from include.backup_engine.anomalies import Measures
 from include.backup_engine.crypto.data_key import Keyring
 from include.backup_engine.errors import BackupError, EvidenceError, StoreRefused
 from include.backup_engine.names import SAFETY_SUFFIX, source_prefix
@@ -32,7 +33,7 @@ def plan_retention(
     shelf = _Shelf.of(source, policy, reader, keyring)
     plan = decide(
         source, shelf.backups, shelf.uploads, policy.retention, timedelta(hours=policy.drill.rpo_target_hours),
-        now or datetime.now(UTC), shelf.held, shelf.alarm,
+        now or datetime.now(UTC), shelf.held, shelf.alarm, policy.anomalies,
     )  # fmt: skip
     return plan.model_copy(update={"stray_holds": shelf.stray_holds})
 
@@ -120,7 +121,7 @@ def _survey(
     return Surveyed(
         entry,
         backup_id=backup_id,
-        rows=stored.facts.census.rows,
+        measures=Measures.of(stored.facts, entry.size or 0),
         version_id=stored.stored.version_id,
         verified=proofs.get(("backup", backup_id), False),
         drilled=proofs.get(("drill", backup_id), False),

@@ -9,17 +9,21 @@ from typing import Any
 from backup_airflow.operators.base import BackupOperator
 from backup_airflow.reporting import gauge
 from include.backup_engine import evidence
+from include.backup_engine.anomalies import judge_stored
 from include.backup_engine.break_glass import BreakGlass
 from include.backup_engine.compare import Comparison
 from include.backup_engine.drill import PickedBackup, judge
 from include.backup_engine.errors import DrillFailed
+from include.backup_engine.names import BackupName
 from include.backup_engine.restore import Restoration
 from include.backup_engine.store.catalog import Catalog
 from include.backup_engine.verify import Verification
 
 
 class RecordBackupEvidenceOperator(BackupOperator):
-    """Record a verified backup: what it holds, how it was made, what was read back. Returns the record's key.
+    """Record a verified backup: what it holds, how it was made, what was read back, what is abnormal about it.
+
+    Fails then if the policy wants that of an abnormal backup; the backup is kept. Returns the record's key.
 
     .. code-block:: python
 
@@ -39,19 +43,26 @@ class RecordBackupEvidenceOperator(BackupOperator):
         """Record."""
         verification = Verification.model_validate(self.verification)
         entry = Catalog(self.reader_vault).find(self.source, verification.name)
+        judgement = judge_stored(
+            self.source, BackupName.parse(verification.name), self.policy, self.reader_vault, self.reader_keyring,
+            self.reporter,
+        )  # fmt: skip
+        judgement.tell(verification.name, self.reporter)
         key, _ = evidence.append(
             self.reader_vault,
             self.writer_vault,
             "backup",
             self.source,
             "passed",
-            evidence.backup_facts(entry, verification),
+            evidence.backup_facts(entry, verification) | {"usual": judgement.model_dump(mode="json")},
         )
         self.reporter.line(f"Evidence of {verification.name} recorded", key=key)
         facts = entry.sidecar.facts if entry.sidecar else None
         if facts:
             gauge("duration_seconds", facts.timings.total, self.source)
             gauge("rows", facts.census.rows, self.source)
+        gauge("anomalies", len(judgement.anomalies), self.source)
+        judgement.raise_if_refused(verification.name, self.policy.anomalies)
         return key
 
 

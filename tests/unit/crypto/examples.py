@@ -79,7 +79,11 @@ def backup_facts(name: BackupName = NAME, source: str = SOURCE, compressed_bytes
         ),
         server=ServerIdentity(flavour="mariadb", version="10.11.6", instance_id="i", sql_mode="ANSI", time_zone="UTC"),
         consistency=Consistency(
-            method="global_read_lock", verdict="exact", snapshot_at=name.taken_at, lock_seconds=0.25
+            method="global_read_lock",
+            verdict="exact",
+            snapshot_at=name.taken_at,
+            lock_seconds=0.25,
+            definitions="quiet",
         ),
         census=Census(
             charset="utf8mb4",
