@@ -254,9 +254,10 @@ class _Exchange:
             raise
         except BackupError as second:
             raise RecoveryFailed(
-                f"The swap failed before its rename ({cause}), and {self.target} could not be put back"
-                f" ({second.cause}); its triggers are written down in {self.before}.{JOURNAL}.",
-                "Run disaster_recovery again: before anything else it puts them back.",
+                f"The swap failed ({cause}), and {self.target} could not be looked after ({second.cause});"
+                f" it holds its old tables, or all of the backup's and {self.before} the old ones; its triggers may be"
+                f" missing and are then written down in {self.before}.{JOURNAL}.",
+                "Run disaster_recovery again: before anything else it puts that right.",
             ) from None
         self._reporter.warn(f"The swap failed before its rename; {self.target} is as it was")
 

@@ -73,7 +73,11 @@ class Gate:
                 if self._is_cut:
                     _close(client)
                     continue
-                server = socket.create_connection(("127.0.0.1", self._target))
+                try:
+                    server = socket.create_connection(("127.0.0.1", self._target))
+                except OSError:  # it does not run at the moment
+                    _close(client)
+                    continue
                 self._sockets += client, server
                 for source, sink in ((client, server), (server, client)):
                     threading.Thread(target=self._forward, args=(source, sink), daemon=True).start()

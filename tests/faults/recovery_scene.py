@@ -34,6 +34,7 @@ _GOOD_DAYS = """
     CREATE TABLE patients (id INT PRIMARY KEY, name VARCHAR(80), changes INT DEFAULT 0);
     CREATE TABLE visits (id INT PRIMARY KEY, patient INT, note TEXT, KEY (patient),
         CONSTRAINT visit_of FOREIGN KEY (patient) REFERENCES patients (id));
+    CREATE TABLE wards (id INT PRIMARY KEY);
     CREATE SEQUENCE numbers;
     CREATE TABLE audit_log (id BIGINT DEFAULT NEXTVAL(numbers) PRIMARY KEY, what TEXT);
     INSERT INTO patients SELECT seq, CONCAT('patient ', seq), 0 FROM seq_1_to_500;
@@ -52,14 +53,14 @@ _GOOD_DAYS = """
 _BAD_DAY = """
     DELETE FROM visits LIMIT 50;
     UPDATE patients SET name = CONCAT(name, ' (old)');
-    DROP TABLE audit_log;
-    CREATE TABLE scratchpad (id INT PRIMARY KEY, t TEXT);
+    DROP TABLE IF EXISTS audit_log;
+    CREATE OR REPLACE TABLE scratchpad (id INT PRIMARY KEY, t TEXT);
     INSERT INTO scratchpad VALUES (1, 'new since the backup');
-    CREATE TRIGGER scratchpad_check BEFORE INSERT ON scratchpad FOR EACH ROW SET NEW.t = UPPER(NEW.t);
-    CREATE VIEW drafts AS SELECT t FROM scratchpad;
+    CREATE OR REPLACE TRIGGER scratchpad_check BEFORE INSERT ON scratchpad FOR EACH ROW SET NEW.t = UPPER(NEW.t);
+    CREATE OR REPLACE VIEW drafts AS SELECT t FROM scratchpad;
     CREATE OR REPLACE VIEW names AS SELECT name, changes FROM patients;
     CREATE OR REPLACE FUNCTION visits_of (who INT) RETURNS INT READS SQL DATA RETURN 2;
-    CREATE EVENT tomorrow ON SCHEDULE AT '2037-01-01 00:00:00' DO DELETE FROM scratchpad
+    CREATE OR REPLACE EVENT tomorrow ON SCHEDULE AT '2037-01-01 00:00:00' DO DELETE FROM scratchpad
 """
 
 
@@ -73,10 +74,7 @@ class RecoveryScene:
         self.server = server
         self.gate = gate
         create_account(server, "recovery_account.sql", "recovery", _PASSWORD)
-        server.sql(
-            "ALTER USER recovery@'%' REQUIRE NONE; SET GLOBAL log_bin_trust_function_creators = 1;"
-            f"CREATE DATABASE {DATABASE}"
-        )
+        server.sql(f"ALTER USER recovery@'%' REQUIRE NONE;CREATE DATABASE {DATABASE}")
         server.sql(_GOOD_DAYS, database=DATABASE)
         policy = Policy.model_validate(
             {
@@ -153,7 +151,7 @@ class RecoveryScene:
         """Definitions, rows and fingerprints of a database."""
         root = Endpoint(unix_socket=str(self.server.endpoint.socket), user="root").connect(database)
         with root:
-            return add_fingerprints(root, database, take_census(root, "mariadb", database))
+            return add_fingerprints([root], database, take_census(root, "mariadb", database))
 
     def differences(self, expected: Census, database: str = DATABASE) -> list[str]:
         """What of a database is not as expected."""

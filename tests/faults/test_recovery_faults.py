@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
+from include.backup_engine.errors import BackupError, LoadFailed, RecoveryFailed
 from tests.faults.gate import Gate
 from tests.faults.recovery_scene import RecoveryScene
 from tests.servers.localstack import Aws
 from tests.servers.mariadb import MariaDB
+from tests.servers.processes import wait_until
 
 _INCOMING, _BEFORE = "`surgicase_incoming_", "`surgicase_before_"
 _DROPS_TRIGGER = "DROP TRIGGER IF EXISTS `surgicase`."
@@ -17,8 +21,9 @@ _DROPS_TRIGGER = "DROP TRIGGER IF EXISTS `surgicase`."
 
 @pytest.fixture(scope="module")
 def scene_of_all(tmp_path_factory: pytest.TempPathFactory, aws: Aws) -> Iterator[RecoveryScene]:
+    folder = tmp_path_factory.mktemp("recovery-faults")
     with (
-        MariaDB(tmp_path_factory.mktemp("recovery-faults")) as server,
+        MariaDB(folder, options=["--log-bin-trust-function-creators=1"]) as server,
         Gate(server.endpoint.port) as gate,
     ):
         yield RecoveryScene(server, aws, gate)
@@ -75,3 +80,54 @@ def test_killed_after_the_rename(target: RecoveryScene, statement: str) -> None:
     assert tables in ([], ["table audit_log has another definition"])
     target.recover()
     target.assert_recovered(moved_on, runs=2)
+
+
+def test_a_rename_that_waits_while_its_worker_hangs(target: RecoveryScene) -> None:
+    moved_on = target.bad_day()
+    with closing(target.server._connect("surgicase")) as holder, target.process() as hanging:
+        holder.begin()
+        holder.cursor().execute("SELECT * FROM wards")
+        waiting = "SELECT id FROM information_schema.processlist WHERE info LIKE 'RENAME TABLE%'"
+        wait_until(lambda: bool(target.server.sql(waiting)), 60, "nothing is renamed")
+        hanging.send_signal(signal.SIGSTOP)
+        # Not ended, it would run now: when the triggers are put back, and before what looks empty is dropped.
+        target.at(holder.rollback, " TRIGGER patients_change")
+        target.recover()
+    target.assert_recovered(moved_on)
+
+
+# The server -----------------------------------------------------------------------------------------------
+
+
+def test_the_connections_of_the_load_are_killed(target: RecoveryScene) -> None:
+    moved_on = target.bad_day()
+    target.at(lambda: target.server.sql("KILL USER recovery"), "INSERT INTO `visits`")
+    with pytest.raises(LoadFailed):
+        target.recover()
+    assert target.differences(moved_on) == []
+    target.recover()
+    target.assert_recovered(moved_on)
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        pytest.param(["INSERT INTO `patients`"], id="in the load"),
+        pytest.param(["INSERT INTO `patients`", "SELECT COUNT(*), "], id="in the comparison"),
+        pytest.param([_DROPS_TRIGGER, _DROPS_TRIGGER], id="in the swap"),
+    ],
+)
+def test_the_server_is_killed(target: RecoveryScene, statements: list[str]) -> None:
+    moved_on = target.bad_day()
+    target.at(lambda: target.server.signal(signal.SIGKILL), *statements)
+    with pytest.raises(BackupError) as raised:
+        target.recover()
+    target.server.stop()
+    target.server.start()
+    if isinstance(raised.value, RecoveryFailed):
+        assert "Run disaster_recovery again" in raised.value.remedy
+        assert all(line.startswith("trigger ") for line in target.differences(moved_on))
+    else:
+        assert target.differences(moved_on) == []
+    target.recover()
+    target.assert_recovered(moved_on)

@@ -12,7 +12,7 @@ from include.backup_engine import evidence
 from include.backup_engine.backup import BackupJob, back_up, finished_already
 from include.backup_engine.beside import drop_incoming, tidy
 from include.backup_engine.compare import Comparison
-from include.backup_engine.errors import RecoveryFailed, RequestRefused
+from include.backup_engine.errors import BackupError, RecoveryFailed, RequestRefused
 from include.backup_engine.listing import list_backups
 from include.backup_engine.mysql.server import Endpoint
 from include.backup_engine.names import BackupName
@@ -252,7 +252,12 @@ class RestoreBesideOperator(_ChosenOperator):
                 asked, self.stored, self.target, self.policy, self.reader_keyring, self.reporter, self._cancellation
             )
         except BaseException:
-            drop_incoming(self.target, asked.incoming)
+            try:
+                drop_incoming(self.target, asked.incoming)
+            except BackupError as error:  # it must not hide why the restore failed
+                self.reporter.warn(
+                    f"The unfinished copy {asked.incoming} is still there, the next run drops it: {error.cause}"
+                )
             raise
         return restoration.model_dump(mode="json")
 
