@@ -100,6 +100,7 @@ def backup_facts(entry: Entry, verification: Verification) -> dict[str, Any]:
         "counts": {kind: census.count(kind) for kind in kinds},
         "rows": census.rows,
         "excluded_tables": census.excluded_tables,
+        "excluded_because": census.excluded_because,
         "not_fingerprinted": {
             table.name: table.note for table in census.tables if table.note and not table.fingerprint
         },

@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from include.backup_engine.errors import PolicyError
 from include.backup_engine.names import SAFETY_SUFFIX, Compression
@@ -42,6 +51,11 @@ def _folder(prefix: str) -> str:
     if prefix.startswith("/") or (prefix and not prefix.endswith("/")):
         raise ValueError("must be empty, or a key prefix that ends with / and does not start with it")
     return prefix
+
+
+def _with_reasons(tables: object) -> object:
+    """Tables without a reason are left out because the policy says so."""
+    return dict.fromkeys(tables, "policy") if isinstance(tables, list | tuple) else tables
 
 
 class _Section(BaseModel):
@@ -86,13 +100,14 @@ class VaultPolicy(_Section):
 class SourcePolicy(_Section):
     """One database to back up.
 
+    :param exclude_tables: names, each with the reason; a list of names gives none.
     :param consistency: the weakest verdict with which a backup is kept. Not ``exact`` by default: a view that someone
         creates in another database of the server costs that verdict, and should not cost the night's backup.
     """
 
     conn_id: str
     database: str = Field(min_length=1, max_length=64)
-    exclude_tables: list[str] = []
+    exclude_tables: Annotated[dict[str, str], BeforeValidator(_with_reasons)] = {}
     compression: Compression = "gzip"
     format: Literal["v2", "v1"] = "v2"
     parallel: Literal["auto"] | Annotated[int, Field(ge=1, le=1)] = "auto"

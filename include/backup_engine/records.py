@@ -101,6 +101,7 @@ class Census(Record):
 
     :param collation: the database's own.
     :param collations: of all tables, columns and code; empty in backups that do not list them.
+    :param excluded_because: each excluded table with the policy's reason.
     """
 
     charset: str
@@ -109,6 +110,7 @@ class Census(Record):
     tables: list[TableFacts]
     objects: list[ObjectFacts]
     excluded_tables: list[str] = []
+    excluded_because: dict[str, str] = {}
 
     def count(self, kind: str) -> int:
         """How many there are of a kind: table, sequence, view, procedure, function, trigger, event."""

@@ -129,6 +129,7 @@ class SourceReader:
     def _take_census(self) -> Census:
         connection, database = self._snapshot.connection, self._policy.database
         census = take_census(connection, self._server.flavour, database, self._policy.exclude_tables, self._sequences)
+        census = census.model_copy(update={"excluded_because": dict(self._policy.exclude_tables)})
         self._dump.know(census)
         if self._snapshot.method == "none":
             return census

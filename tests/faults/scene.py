@@ -101,8 +101,9 @@ class Scene:
         """Give the backup's account the privileges that it shall have."""
         text = (ROOT / "include" / "sql" / "backup_account.sql").read_text().replace("surgicase", self.database)
         text = text.replace("'backup'", self.account).replace("change-me", _PASSWORD).replace("REQUIRE SSL", "")
-        statements = re.sub(r"^--.*$", "", text, flags=re.MULTILINE).split(";")
-        self.server.sql(";".join(filter(str.strip, statements)))
+        # One by one: what is only for MySQL is nothing here, and nothing between two semicolons is an error.
+        for statement in filter(str.strip, re.sub(r"^--.*$", "", text, flags=re.MULTILINE).split(";")):
+            self.server.sql(statement)
 
     # The backup -------------------------------------------------------------------------------------------
 

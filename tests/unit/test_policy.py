@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from include.backup_engine.errors import PolicyError
-from include.backup_engine.policy import DEFAULT_PATH, Policy, load_policy
+from include.backup_engine.policy import DEFAULT_PATH, Policy, SourcePolicy, load_policy
 
 MINIMAL: dict[str, Any] = {
     "version": 1,
@@ -94,7 +94,7 @@ def test_where_the_policy_is(file: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ("sources/surgicase/database", "d" * 65, "at most 64 characters"),
         ("sources/surgicase/compression", "lzma", "'gzip' or 'zstd'"),
         ("sources/surgicase/format", "v3", "'v2' or 'v1'"),
-        ("sources/surgicase/exclude_tables", "cases", "valid list"),
+        ("sources/surgicase/exclude_tables", "cases", "valid dictionary"),
         ("sources/surgicase/conn_id", MISSING, "Field required"),
         ("retention/daily", -1, "greater than or equal to 0"),
         ("retention/minimum", 0, "greater than or equal to 1"),
@@ -208,3 +208,11 @@ def test_a_missing_file(tmp_path: Path) -> None:
         with pytest.raises(PolicyError, match="cannot be read: ") as caught:
             load_policy(path)
         assert "BACKUP_POLICY" in caught.value.remedy
+
+
+def test_excluded_tables_have_reasons() -> None:
+    common = {"conn_id": "c", "database": "d"}
+    listed = SourcePolicy.model_validate(common | {"exclude_tables": ["sessions"]})
+    reasoned = SourcePolicy.model_validate(common | {"exclude_tables": {"sessions": "the application fills it"}})
+    assert listed.exclude_tables == {"sessions": "policy"}
+    assert reasoned.exclude_tables == {"sessions": "the application fills it"}

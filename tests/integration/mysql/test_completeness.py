@@ -47,6 +47,10 @@ def too_little(what: str, flavour: Flavour) -> tuple[list[str], str]:
     return {
         "routines": ([f"{', '.join(ALL)} ON {DEMO}.*", FUNCTION, LOCK], bodies),
         "routines, of a column": ([f"{', '.join(ALL)} ON {DEMO}.*", COLUMN[flavour], FUNCTION, LOCK], bodies),
+        "all but one column": (
+            [f"{', '.join(sorted(ALL - {'SELECT'}))} ON {DEMO}.*", f"SELECT (id) ON {DEMO}.patients", bodies, LOCK],
+            f"SELECT ON `{DEMO}`.*",
+        ),
         "all but one table": ([f"SELECT ON {DEMO}.patients", LOCK], f"SELECT ON `{DEMO}`.*"),
     }[what]
 
@@ -56,7 +60,7 @@ TOO_LITTLE = pytest.mark.parametrize(
     "what",
     [
         *("TRIGGER", "EVENT", "SHOW VIEW"),
-        *("routines", "routines, of a column", "all but one table"),
+        *("routines", "routines, of a column", "all but one table", "all but one column"),
     ],
 )
 
@@ -215,6 +219,7 @@ def test_excluded_tables_are_left_out_and_listed(demo: str, source: Endpoint, sc
     taken = take(source, source_policy(demo, exclude_tables=excluded))
     census = taken.facts.census
     assert census.excluded_tables == sorted(excluded)
+    assert census.excluded_because == dict.fromkeys(excluded, "policy")
     names = {table.name for table in census.tables if table.kind == "table"}
     assert len(names) == 45 - 3
     assert not names & set(excluded)

@@ -91,6 +91,7 @@ def backup_facts(name: BackupName = NAME, source: str = SOURCE, compressed_bytes
             tables=[TableFacts(name="pätient", rows=3, fingerprint="ab", definition_sha256="cd", engine="InnoDB")],
             objects=[ObjectFacts(kind="view", name="v", definition_sha256="ef", definer="a@%")],
             excluded_tables=["log"],
+            excluded_because={"log": "policy"},
         ),
         stream=StreamFacts(
             sql_bytes=100,
