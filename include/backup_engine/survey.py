@@ -25,6 +25,7 @@ from include.backup_engine.mysql.target import (
     may_create_code,
     may_write_anyway,
     missing_privileges,
+    other_end_of_time,
     outdated,
     replication,
     swap_hindrances,
@@ -127,6 +128,13 @@ class Survey:
             not altered, "table names stay as they are",
             f"lower_case_table_names there would change or merge the names of {_some(altered)}",
         )  # fmt: skip
+        if (kept := [table.name for table in census.tables if table.versioned]) and other_end_of_time(
+            self._facts.server, self._target
+        ):
+            self.blockers.append(
+                f"the target, on the other side of MariaDB 11.5, would take no row of {_some(kept)} for a current one"
+                " (WITH SYSTEM VERSIONING): restore into the source's release series, and upgrade that server"
+            )
         packet, longest = int(variable(connection, "max_allowed_packet") or 0), verified.longest_statement
         self._say(
             packet > longest,

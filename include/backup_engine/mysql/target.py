@@ -210,3 +210,14 @@ def outdated(source: ServerIdentity, target: ServerIdentity) -> bool:
     """Whether the target is of an older release series than the source."""
     numbers = [[int(part) for part in re.findall(r"\d+", server.version)[:2]] for server in (source, target)]
     return numbers[1] < numbers[0]
+
+
+def other_end_of_time(source: ServerIdentity, target: ServerIdentity) -> bool:
+    """Whether rows of a system-versioned table that are current on one of them would not be on the other.
+
+    Their end is the last TIMESTAMP of the server: in 2038, from MariaDB 11.5 on in 2106 (MariaDB 11.5 release notes).
+    """
+    extended = [
+        [int(part) for part in re.findall(r"\d+", server.version)[:2]] >= [11, 5] for server in (source, target)
+    ]
+    return extended[0] != extended[1]
