@@ -27,6 +27,7 @@ Kind = Literal["skip", "setting", "run", "keys", "insert", "table", "code", "eve
 
 _MARK = re.compile(rb"/\*(M?)!(\d{5,6})?|\*/")
 _NAMES = re.compile(QUOTED)
+_NAME_OR_MARK = re.compile(_NAMES.pattern + b"|" + _MARK.pattern)
 # The session's settings that dump programs write, and variables of the user.
 _SETTABLE = (
     rb"@\w+|(?:@@(?:SESSION\.)?|SESSION\s+)?(?:SQL_MODE|TIME_ZONE|CHARACTER_SET_(?:CLIENT|RESULTS|CONNECTION)"
@@ -144,7 +145,7 @@ class Fence:
         return bool(_FOREIGN_DEFINER.match(self._code(statement)))
 
     def _code(self, statement: bytes) -> bytes:
-        return _MARK.sub(b"", self._lexer.code(statement)).strip()
+        return _without_marks(self._lexer.code(statement))
 
     def admit(self, statement: bytes, number: int) -> tuple[Kind, bytes]:
         """What kind of statement this is, if it is one that may run, and what of it is code.
@@ -165,7 +166,7 @@ class Fence:
             if marked.startswith(b"/*") and statement.count(b"*/") == 1 and statement.endswith(b"*/"):
                 return "skip", b""  # all of it is for another server
             raise _needless(number)
-        return self._kind(_MARK.sub(b"", marked).strip(), number)
+        return self._kind(_without_marks(marked), number)
 
     def _kind(self, code: bytes, number: int) -> tuple[Kind, bytes]:
         plain = _NAMES.sub(b"`x`", code).replace(b"''", b"")
@@ -186,7 +187,7 @@ class Fence:
     def _is_run(self, marked: bytes) -> bool:
         """Whether the server runs what stands in all its version comments, and none stands in another."""
         inside = False
-        for mark in _MARK.finditer(marked):
+        for mark in _MARK.finditer(_NAMES.sub(b"`x`", marked)):
             opens = mark[0] != b"*/"
             if opens == inside:
                 return False
@@ -216,6 +217,11 @@ class Fence:
                 f"Statement {number} of the dump reaches into the schema {schema}, outside its target.",
                 "Restore on a server of its own, or remove that object from the source.",
             )
+
+
+def _without_marks(marked: bytes) -> bytes:
+    """The code without the marks of version comments. What looks like one inside a quoted name is part of the name."""
+    return _NAME_OR_MARK.sub(lambda found: found[0] if found[0][:1] in b'`"' else b"", marked).strip()
 
 
 def _needless(number: int) -> RestoreRefused:

@@ -218,6 +218,23 @@ def test_ansi_quoted_schemas_are_seen_too() -> None:
     assert load(code('CREATE FUNCTION `f`() RETURNS text RETURN "FROM other.t"'))
 
 
+@pytest.mark.parametrize("name", ["*/", "/*", "/*!50001 x", "/*!99999 */", "-- x", "it's"])
+def test_a_name_may_look_like_a_comment(name: str) -> None:
+    target, comment = Target(), name.replace("'", "''")
+    statement = f"CREATE TABLE `a{name}` (\n  `{name}` int(11) DEFAULT NULL COMMENT '{comment}'\n)"
+    loader(target).load([statement.encode() + b" ENGINE=InnoDB;\n"])
+    assert target.statements[-1].startswith(f"CREATE TABLE `a{name}`".encode())
+
+
+def test_a_forbidden_schema_is_known_by_its_whole_name() -> None:
+    connection = cast("Connection[Any]", Target())
+    guard = Loader(
+        [connection], "drill_x", source_database="s", other_schemas=["o*/h"], server=MARIADB_10_11, powerful=True
+    )
+    with pytest.raises(RestoreRefused, match="reaches into the schema"):
+        guard.load([b"CREATE VIEW `v` AS select 1 from `o*/h`.`t`;\n"])
+
+
 @pytest.mark.parametrize(
     "statement",
     [
