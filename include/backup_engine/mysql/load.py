@@ -49,6 +49,14 @@ _HOW_IT_READS = (
     " CASE WHEN @@character_set_client LIKE 'utf8%' THEN 0"
     " WHEN @@character_set_client IN ('big5', 'cp932', 'gb18030', 'gbk', 'sjis') THEN 2 ELSE 1 END"
 )
+_DISK_FULL = "Make room on the target's disk, for data and binary log, and start again."
+_SERVER_LOST = "See that the target server runs, and what its log says of it; then start again."
+# By the numbers of the MySQL Server Error Message Reference, those that a restore meets although the dump is good.
+_REMEDIES = {
+    **dict.fromkeys((1021, 1114), _DISK_FULL),
+    **dict.fromkeys((1053, 1927, 2006, 2013), _SERVER_LOST),
+    1153: "Raise max_allowed_packet on the target server; the plan says how long the longest statement is.",
+}
 _CHARSETS: tuple[Charset, ...] = ("utf8", "other", "misleading")
 
 
@@ -232,7 +240,9 @@ def _run(connection: Connection[Any], statement: bytes, number: int) -> None:
     # Outside the handler: the driver's exception quotes rows and must not travel along as context.
     raise LoadFailed(
         f"The target server refused statement {number} ({_headline(statement)}) with error {code}.",
-        "Look the number up in the server's manual; the server's text is withheld because it quotes rows.",
+        _REMEDIES.get(
+            code, "Look the number up in the server's manual; the server's text is withheld because it quotes rows."
+        ),
     )
 
 

@@ -365,17 +365,20 @@ def test_alter_database_is_turned_to_the_target(database: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "code"),
+    ("error", "code", "remedy"),
     [
-        (pymysql.err.IntegrityError(1062, "Duplicate entry '900-12-3456' for key 'ssn'"), 1062),
-        (pymysql.err.OperationalError("900-12-3456"), 0),
-        (ConnectionResetError(104, "900-12-3456"), 2013),
+        (pymysql.err.IntegrityError(1062, "Duplicate entry '900-12-3456' for key 'ssn'"), 1062, "the server's manual"),
+        (pymysql.err.OperationalError("900-12-3456"), 0, "the server's manual"),
+        (ConnectionResetError(104, "900-12-3456"), 2013, "See that the target server runs"),
+        (pymysql.err.OperationalError(1114, "The table '900-12-3456' is full"), 1114, "Make room on the target's disk"),
+        (pymysql.err.OperationalError(1153, "Got a packet bigger"), 1153, "Raise max_allowed_packet"),
     ],
 )
-def test_a_refusal_says_which_statement_and_no_data(error: Exception, code: int) -> None:
+def test_a_refusal_says_which_statement_and_no_data(error: Exception, code: int, remedy: str) -> None:
     with pytest.raises(LoadFailed) as caught:
         loader(Target(error)).load([b"INSERT INTO `patients` VALUES (1,'900-12-3456');\n"])
     assert caught.value.cause == f"The target server refused statement 1 (INSERT INTO `patients`) with error {code}."
+    assert remedy in caught.value.remedy
     assert caught.value.__context__ is None
     assert caught.value.__cause__ is None
     assert "900" not in repr(caught.value)
