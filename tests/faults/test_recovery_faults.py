@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from include.backup_engine.errors import BackupError, LoadFailed, RecoveryFailed
+from include.backup_engine.errors import BackupError, LoadFailed, RecoveryFailed, SourceUnavailable
 from tests.faults.gate import Gate
 from tests.faults.recovery_scene import RecoveryScene
 from tests.servers.localstack import Aws
@@ -102,7 +102,7 @@ def test_a_rename_that_waits_while_its_worker_hangs(target: RecoveryScene) -> No
 def test_the_connections_of_the_load_are_killed(target: RecoveryScene) -> None:
     moved_on = target.bad_day()
     target.at(lambda: target.server.sql("KILL USER recovery"), "INSERT INTO `visits`")
-    with pytest.raises(LoadFailed):
+    with pytest.raises((LoadFailed, SourceUnavailable)):  # by whether rows or a question were on their way
         target.recover()
     assert target.differences(moved_on) == []
     target.recover()

@@ -55,6 +55,7 @@ _SERVER_LOST = "See that the target server runs, and what its log says of it; th
 _REMEDIES = {
     **dict.fromkeys((1021, 1114), _DISK_FULL),
     **dict.fromkeys((1053, 1927, 2006, 2013), _SERVER_LOST),
+    1180: "See whether the target's disk is full, and what the server's log says; then start again.",
     1153: "Raise max_allowed_packet on the target server; the plan says how long the longest statement is.",
 }
 _CHARSETS: tuple[Charset, ...] = ("utf8", "other", "misleading")
