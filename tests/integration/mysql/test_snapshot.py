@@ -216,7 +216,8 @@ def test_the_lock_falls_when_the_backup_fails(demo: str, source: Endpoint, pair:
 def test_a_second_backup_of_the_same_database_is_kept_out(
     demo: str, database: str, source: Endpoint, new_account: NewAccount, pair: Pair
 ) -> None:
-    account = new_account(*reading(pair))  # now: MySQL's backup lock, which the first will hold, makes CREATE USER wait
+    # Made now: MySQL's backup lock, which the first will hold, makes CREATE USER wait.
+    account = new_account(*reading(pair, GRANTS["table_read_locks"]))
     with opened(source) as first:
         first.release_lock()
         for endpoint in (source, account):
