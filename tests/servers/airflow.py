@@ -150,6 +150,25 @@ class Airflow(Server):
             raise ServerFailed(f"{error} Tasks: {self.task_states(dag_id, run_id)}") from None
         return self.run_state(dag_id, run_id)
 
+    def succeed(self, dag_id: str, conf: Mapping[str, object] | None = None, seconds: float = 300) -> str:
+        """Trigger a run, wait for its success, and return its id.
+
+        :raises ServerFailed: when it fails or does not end within ``seconds``, with what the failed tasks said last.
+        """
+        run_id = self.trigger(dag_id, conf)
+        if self.wait(dag_id, run_id, seconds) != "success":
+            raise ServerFailed(f"{dag_id} failed.{self._last_words(dag_id, run_id)}")
+        return run_id
+
+    def _last_words(self, dag_id: str, run_id: str) -> str:
+        text = ""
+        for task in self.api("GET", f"{_run_path(dag_id, run_id)}/taskInstances?limit=1000")["task_instances"]:
+            if task["state"] in ("failed", "up_for_retry"):
+                lines = self.task_logs(dag_id, run_id, task["task_id"], task["try_number"], map_index=task["map_index"])
+                text += f"\n{task['task_id']}, attempt {task['try_number']}:"
+                text += "".join(f"\n  {json.dumps(line)}" for line in lines[-12:])
+        return text
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         """The state of a run."""
         return str(self.api("GET", _run_path(dag_id, run_id))["state"])
