@@ -58,7 +58,7 @@ def test_the_drill_proves_the_snapshot_although_the_source_moved_on(
     night: Night, airflow: Airflow, demo_stack: Stack, metrics: StatsD
 ) -> None:
     assert night.transactions > 100
-    run_id = airflow.succeed("restore_drill")
+    airflow.succeed("restore_drill")
     lines, unproven = summarise(demo_stack.vault(), ("backup", "drill"))
     assert unproven == []
     assert any("0 differences" in line for line in lines)
