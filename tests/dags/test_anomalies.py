@@ -19,7 +19,7 @@ from tests.servers.processes import ROOT
 DATABASE = "dags_emptied"
 
 
-def test_a_table_that_was_emptied_is_told_recorded_and_fails_the_task_but_not_the_backup(
+def test_p15_a_table_that_was_emptied_is_told_recorded_and_fails_the_task_but_not_the_backup(
     plant: Plant, aws: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     document = yaml.safe_load((ROOT / "include" / "policy.yaml").read_text())

@@ -54,7 +54,7 @@ def night(airflow: Airflow, demo_stack: Stack) -> Iterator[Night]:
     yield Night(run_id, changes.result(), entry, b"".join(vault.read(entry.key)))
 
 
-def test_the_drill_proves_the_snapshot_although_the_source_moved_on(
+def test_p37_the_drill_proves_the_snapshot_although_the_source_moved_on(
     night: Night, airflow: Airflow, demo_stack: Stack, metrics: StatsD
 ) -> None:
     assert night.transactions > 100

@@ -140,7 +140,7 @@ def test_every_data_key_was_searched_for(demo_stack: Stack, watched: Watched) ->
         assert key.plaintext in watched.data_keys
 
 
-def test_nothing_is_found(watched: Watched) -> None:
+def test_p32_p33_nothing_is_found(watched: Watched) -> None:
     assert DUMP_PROGRAM in watched.watcher.programs
     assert watched.watcher.findings == set()
 

@@ -31,7 +31,7 @@ _PAGE = 16 * 1024  # of InnoDB
 # The source -----------------------------------------------------------------------------------------------
 
 
-def test_the_dump_program_is_killed(scene: Scene) -> None:
+def test_p13_the_dump_program_is_killed(scene: Scene) -> None:
     with scene.backup_in_the_middle() as backup:
         [dump] = programs(DUMP_PROGRAM, os.getpid())
         os.kill(dump, signal.SIGKILL)
@@ -41,7 +41,7 @@ def test_the_dump_program_is_killed(scene: Scene) -> None:
 
 
 @on_a_server_of_its_own
-def test_the_source_server_is_killed(scene: Scene) -> None:
+def test_p13_the_source_server_is_killed(scene: Scene) -> None:
     with scene.backup_in_the_middle() as backup:
         scene.server.kill9()
     error = failure_of(backup)
@@ -50,7 +50,7 @@ def test_the_source_server_is_killed(scene: Scene) -> None:
     scene.assert_no_trace()
 
 
-def test_the_connection_of_the_dump_is_killed(scene: Scene) -> None:
+def test_p13_the_connection_of_the_dump_is_killed(scene: Scene) -> None:
     with scene.backup_in_the_middle() as backup:
         scene.sql(f"KILL {scene.connection('%SQL_NO_CACHE%')}")
     error = failure_of(backup)
@@ -87,7 +87,7 @@ def test_the_account_loses_its_privileges(scene: Scene) -> None:
     scene.assert_no_trace()
 
 
-def test_a_broken_view(scene: Scene) -> None:
+def test_p26_a_broken_view(scene: Scene) -> None:
     scene.sql("CREATE TABLE parts (id INT); CREATE VIEW parts_in_use AS SELECT id FROM parts; DROP TABLE parts")
     with pytest.raises(PreflightError, match="view parts_in_use is broken"):
         preflight(SOURCE, scene.policy, scene.endpoint, scene.vault, scene.keyring, scene.keyring, Reporter())
@@ -123,7 +123,7 @@ def test_a_damaged_table(scene: Scene) -> None:
         ("RENAME TABLE visits TO surprise", "visits"),
     ],
 )
-def test_the_schema_changes(scene: Scene, statement: str, table: str) -> None:
+def test_p28_the_schema_changes(scene: Scene, statement: str, table: str) -> None:
     with scene.backup_in_the_middle() as backup:  # appointments are dumped, visits are not
         scene.sql(statement)
     error = failure_of(backup)
@@ -153,7 +153,7 @@ def test_the_sse_key_is_disabled(scene: Scene) -> None:
     scene.assert_no_trace()
 
 
-def test_the_sse_key_is_disabled_before_the_sidecar(scene: Scene) -> None:
+def test_p14_the_sse_key_is_disabled_before_the_sidecar(scene: Scene) -> None:
     key = scene.policy.vault.sse_key_id
     with scene.backup_in_the_middle() as backup:
         scene.aws.kms.disable_key(KeyId=key)

@@ -22,7 +22,7 @@ def unfinished(scene: Scene) -> list[str]:
     return [upload.key for upload in scene.vault.unfinished_uploads(scene.vault.prefix)]
 
 
-def test_a_backup_sweeps_what_its_own_earlier_attempt_has_left(scene: Scene) -> None:
+def test_p18_a_backup_sweeps_what_its_own_earlier_attempt_has_left(scene: Scene) -> None:
     begin_upload(scene, SOURCE, scene.name.object_name)
     another = begin_upload(scene, SOURCE, "db_backup_20260102_030405.sql.gz.encrypted")
     scene.back_up()
@@ -30,7 +30,7 @@ def test_a_backup_sweeps_what_its_own_earlier_attempt_has_left(scene: Scene) -> 
     assert scene.states() == ["complete"]
 
 
-def test_a_backup_sweeps_old_ones_of_its_source(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_p18_a_backup_sweeps_old_ones_of_its_source(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("include.backup_engine.backup.LEFTOVER_AGE", timedelta(0))
     begin_upload(scene, SOURCE, "db_backup_20260102_030405.sql.gz.encrypted")
     of_another_source = begin_upload(scene, "another", "db_backup_20260102_030405.sql.gz.encrypted")

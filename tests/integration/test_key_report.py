@@ -63,7 +63,7 @@ def site(aws: Aws, mariadb_source: MariaDB) -> Keys:
 # The report ---------------------------------------------------------------------------------------------------
 
 
-def test_figures_of_a_known_bucket(site: Keys) -> None:
+def test_p40_figures_of_a_known_bucket(site: Keys) -> None:
     alone = site.back_up(further_data_key_ids=[])
     original = site.back_up("v1", further_data_key_ids=[])
     both = site.back_up()

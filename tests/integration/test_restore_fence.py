@@ -74,7 +74,9 @@ def stored(root: Endpoint, policy: Policy, aws: Aws) -> StoredBackup:
     return open_stored(Catalog(vault).find("front", "latest"), "front", policy, vault, keyring)
 
 
-def test_the_source_is_known_by_every_way_to_it(root: Endpoint, stored: StoredBackup, mariadb_source: MariaDB) -> None:
+def test_p08_the_source_is_known_by_every_way_to_it(
+    root: Endpoint, stored: StoredBackup, mariadb_source: MariaDB
+) -> None:
     port = mariadb_source.endpoint.port
     with Gate(port) as gate:
         for way in (
@@ -97,7 +99,7 @@ def test_the_source_is_refused_even_when_it_is_gone(
     assert mariadb_source.sql(f"SHOW DATABASES LIKE '{FRONT}'") == []
 
 
-def test_code_of_an_account_that_does_not_exist_belongs_to_who_restores(
+def test_p06_code_of_an_account_that_does_not_exist_belongs_to_who_restores(
     root: Endpoint, stored: StoredBackup, policy: Policy, aws: Aws, mariadb_source: MariaDB
 ) -> None:
     create_database(root, "mirror_copy", stored)

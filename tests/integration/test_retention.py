@@ -265,7 +265,7 @@ def test_a_dump_whose_sidecar_someone_has_hidden_is_no_leftover(nights: Shelf) -
     assert "a version of it is still there" in decision.reason
 
 
-def test_forged_foreign_and_original_ones_neither_count_nor_go(nights: Shelf) -> None:
+def test_p16_forged_foreign_and_original_ones_neither_count_nor_go(nights: Shelf) -> None:
     forged = nights.add(timedelta(hours=-1) / 60, drilled=True)
     sidecar = nights.vault.get(forged + SIDECAR_SUFFIX, max_bytes=10**6)
     nights.put(forged + SIDECAR_SUFFIX, sidecar.replace(b'"attempt": 1', b'"attempt": 2'))

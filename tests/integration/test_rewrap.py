@@ -86,7 +86,7 @@ def near(aws: Aws, mariadb_source: MariaDB) -> Shelf:
 # What it does -------------------------------------------------------------------------------------------------
 
 
-def test_the_old_key_can_go(shelf: Shelf, mariadb_scratch: MariaDB, tmp_path: Path) -> None:
+def test_p40_the_old_key_can_go(shelf: Shelf, mariadb_scratch: MariaDB, tmp_path: Path) -> None:
     name = shelf.old_style()
     before, entry = shelf.versions(), shelf.entry()
     with pytest.raises(RewrapRefused, match="do not accept"):

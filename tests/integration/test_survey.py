@@ -116,7 +116,7 @@ def test_a_server_like_the_source_fits(mariadb_scratch: MariaDB, facts: BackupFa
         assert said in survey.notes
 
 
-def test_a_target_that_cannot_take_the_backup_is_told_why(odd: MariaDB, facts: BackupFacts) -> None:
+def test_p22_p23_a_target_that_cannot_take_the_backup_is_told_why(odd: MariaDB, facts: BackupFacts) -> None:
     census = facts.census
     tables = [
         table.model_copy(update={"engine": "ROCKSDB"}) if table.name == "notes" else table for table in census.tables

@@ -163,7 +163,7 @@ def test_an_overwrite_brings_back_the_backup_and_keeps_the_old_content(site: Sit
     site.server.sql(f"DROP DATABASE `{before}`")
 
 
-def test_a_new_database_appears_complete_or_not_at_all(site: Site) -> None:
+def test_p36_a_new_database_appears_complete_or_not_at_all(site: Site) -> None:
     target = "surgicase_restored"
     incoming, before = site.beside(target)
     swapped = site.swap(incoming, before, target)
@@ -226,7 +226,7 @@ def _disk_full(patch: pytest.MonkeyPatch, site: Site) -> None:
 
 
 @pytest.mark.parametrize("fault", [_killed, _no_privilege, _cancelled, _busy, _disk_full])
-def test_a_failure_before_the_rename_leaves_the_target_as_it_was(
+def test_p36_a_failure_before_the_rename_leaves_the_target_as_it_was(
     site: Site, moved_on: Census, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
     incoming, before = site.beside()
@@ -270,7 +270,7 @@ def test_a_process_killed_before_the_rename_is_undone_by_the_next_run(
     assert leftovers(connection, LIVE, "before") + leftovers(connection, LIVE, "incoming") == []
 
 
-def test_a_failure_after_the_rename_says_what_is_where_and_the_next_run_goes_on(
+def test_p36_a_failure_after_the_rename_says_what_is_where_and_the_next_run_goes_on(
     site: Site, moved_on: Census, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     incoming, before = site.beside()

@@ -76,7 +76,9 @@ DAMAGE: dict[str, Damage] = {
 
 @pytest.mark.parametrize("told", DAMAGE)
 @given(histories, st.data())
-def test_what_is_not_as_usual_is_found_and_named(told: str, history: tuple[Measures, int], data: st.DataObject) -> None:
+def test_p15_what_is_not_as_usual_is_found_and_named(
+    told: str, history: tuple[Measures, int], data: st.DataObject
+) -> None:
     database, number = history
     rows = {name: max(count, 1000) for name, count in database.rows.items()} | {"more": 5000}
     database = measures(rows)
@@ -86,7 +88,7 @@ def test_what_is_not_as_usual_is_found_and_named(told: str, history: tuple[Measu
 
 
 @pytest.mark.parametrize("rows", [700, 2500])
-def test_a_database_that_lost_a_quarter_of_its_rows_or_doubled_is_told_as_a_whole(rows: int) -> None:
+def test_p15_a_database_that_lost_a_quarter_of_its_rows_or_doubled_is_told_as_a_whole(rows: int) -> None:
     found = judge(measures({"a": rows, "b": rows}), [measures({"a": 1000, "b": 1000})] * 3, LIMITS).anomalies
     assert f"it has {2 * rows:,} rows, and the median of the 3 before it is 2,000" in found
 

@@ -29,7 +29,7 @@ def test_the_names_of_the_original_system(compression: Compression, object_name:
     assert name.sidecar_name == object_name + ".encryption_info"
 
 
-def test_names_are_utc_and_whole_seconds() -> None:
+def test_p35_names_are_utc_and_whole_seconds() -> None:
     tokyo = TAKEN_AT.astimezone(timezone(timedelta(hours=9))).replace(microsecond=999_999)
     assert BackupName(tokyo) == BackupName(TAKEN_AT)
     assert BackupName(tokyo).taken_at.tzinfo is UTC

@@ -129,7 +129,7 @@ def _periods(found: Surveyed) -> dict[str, object]:
 
 @settings(max_examples=600, deadline=None)
 @given(histories)
-def test_what_must_never_go_stays(history: History) -> None:
+def test_p16_what_must_never_go_stays(history: History) -> None:
     made, counted = history.plan(), history.counted
     gone = {decision.name for decision in made.of("delete")}
     event("deletes" if gone else "deletes nothing")
@@ -148,7 +148,7 @@ def test_what_must_never_go_stays(history: History) -> None:
 
 @settings(max_examples=600, deadline=None)
 @given(histories)
-def test_nothing_goes_while_the_newest_is_missing_unverified_or_abnormal(history: History) -> None:
+def test_p16_nothing_goes_while_the_newest_is_missing_unverified_or_abnormal(history: History) -> None:
     made, counted = history.plan(), history.counted
     before = counted[1:8]
     bad = (
@@ -334,14 +334,14 @@ def test_evidence_that_cannot_be_relied_on_blocks_everything() -> None:
     assert (made.blocked, made.of("delete")) == ("the evidence is broken", [])
 
 
-def test_a_backup_from_the_future_neither_counts_nor_blocks() -> None:
+def test_p16_a_backup_from_the_future_neither_counts_nor_blocks() -> None:
     future = backup(timedelta(days=-400), skew=timedelta(days=500), drilled=True)
     made, without = plan([future, *series(6)]), plan(series(6))
     assert (made.decisions[0].action, made.blocked) == ("ignore", None)
     assert made.decisions[1:] == without.decisions
 
 
-def test_without_any_drill_nothing_goes() -> None:
+def test_p16_without_any_drill_nothing_goes() -> None:
     made = plan([backup(number * DAY) for number in range(40)])
     assert made.blocked is None
     assert made.of("delete") == []

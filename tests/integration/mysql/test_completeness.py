@@ -66,7 +66,7 @@ TOO_LITTLE = pytest.mark.parametrize(
 
 
 @TOO_LITTLE
-def test_no_backup_is_begun_by_an_account_that_cannot_see_everything(
+def test_p07_no_backup_is_begun_by_an_account_that_cannot_see_everything(
     what: str, demo: str, new_account: NewAccount, pair: Pair
 ) -> None:
     grants, missing = too_little(what, pair.flavour)
@@ -81,7 +81,7 @@ def test_no_backup_is_begun_by_an_account_that_cannot_see_everything(
 
 
 @pytest.mark.servers("mariadb", "mysql")
-def test_all_privileges_on_the_schema_do_not_show_routines(demo: str, new_account: NewAccount, pair: Pair) -> None:
+def test_p07_all_privileges_on_the_schema_do_not_show_routines(demo: str, new_account: NewAccount, pair: Pair) -> None:
     account = new_account(f"ALL PRIVILEGES ON {DEMO}.*", LOCK)
     with (
         pytest.raises(PreflightError, match="may not see everything") as caught,
@@ -129,7 +129,7 @@ def test_the_documented_grants_are_enough(demo: str, pair: Pair, check: Check) -
 
 
 @pytest.mark.servers("mysql")
-def test_the_documented_account_backs_up_over_verified_tls(demo: str, pair: Pair, scratch: Endpoint) -> None:
+def test_p12_the_documented_account_backs_up_over_verified_tls(demo: str, pair: Pair, scratch: Endpoint) -> None:
     create_account(pair.source, "backup_account.sql", "backup", "backup-secret", database=DEMO)  # REQUIRE SSL
     where, certificate = pair.source.endpoint, pair.source.certificate
     assert certificate is not None
@@ -144,7 +144,7 @@ def test_the_documented_account_backs_up_over_verified_tls(demo: str, pair: Pair
 
 
 @TOO_LITTLE
-def test_preflight_names_the_grant_that_is_missing(
+def test_p07_preflight_names_the_grant_that_is_missing(
     what: str, demo: str, new_account: NewAccount, pair: Pair, check: Check
 ) -> None:
     grants, missing = too_little(what, pair.flavour)
@@ -163,7 +163,7 @@ def test_preflight_names_everything_at_once(demo: str, new_account: NewAccount, 
 
 
 @MARIADB
-def test_preflight_names_a_view_whose_function_may_not_be_called(
+def test_p26_preflight_names_a_view_whose_function_may_not_be_called(
     demo: str, new_account: NewAccount, pair: Pair, check: Check
 ) -> None:
     with pytest.raises(PreflightError, match="view a_daily_board uses a function") as caught:
@@ -181,7 +181,7 @@ def test_preflight_names_a_view_whose_function_may_not_be_called(
         (["CREATE EVENT endless ON SCHEDULE EVERY 1 DAY DO BEGIN SELECT ';;'; END"], "The body of the event endless"),
     ],
 )
-def test_preflight_names_what_the_dump_program_fails_at(
+def test_p26_preflight_names_what_the_dump_program_fails_at(
     statements: list[str], named: str, source: Endpoint, database: str, check: Check
 ) -> None:
     with closing(source.connect(database)) as connection:
@@ -199,7 +199,7 @@ def test_preflight_names_what_depends_on_an_excluded_table(demo: str, source: En
     assert "The table cases is excluded, and the view" in caught.value.cause
 
 
-def test_the_dump_program_itself_says_nothing(demo: str, new_account: NewAccount, pair: Pair) -> None:
+def test_p07_the_dump_program_itself_says_nothing(demo: str, new_account: NewAccount, pair: Pair) -> None:
     """The reason for all this: exit code 0, the end marker, and no trigger."""
     program = find_dump_program(pair.flavour, str(pair.source.sql("SELECT VERSION()")[0][0]))
     arguments = dump_arguments(program, demo, binary_log=False, versioned_tables=False)

@@ -246,7 +246,9 @@ def test_names_that_must_be_quoted(connection: Connection[Any]) -> None:
         assert fingerprint(connection, 'a`b %s "x"') != before
 
 
-def test_the_session_s_time_zone_does_not_matter(connection: Connection[Any], source: Endpoint, database: str) -> None:
+def test_p35_the_session_s_time_zone_does_not_matter(
+    connection: Connection[Any], source: Endpoint, database: str
+) -> None:
     """Every connection is set to UTC."""
     create(connection, "a timestamp", "'2026-07-01 12:00:00'")
     rows(connection, "SET GLOBAL time_zone = '+05:30'")
@@ -262,7 +264,7 @@ def test_the_session_s_time_zone_does_not_matter(connection: Connection[Any], so
     "period", ["", ", s timestamp(6) GENERATED ALWAYS AS ROW START INVISIBLE, "
                    "e timestamp(6) GENERATED ALWAYS AS ROW END INVISIBLE, PERIOD FOR SYSTEM_TIME (s, e)"]
 )  # fmt: skip
-def test_history_counts(connection: Connection[Any], period: str) -> None:
+def test_p34_history_counts(connection: Connection[Any], period: str) -> None:
     rows(connection, f"CREATE TABLE t (a int PRIMARY KEY{period}) WITH SYSTEM VERSIONING")
     rows(connection, "SET SESSION timestamp = 1000000000")
     rows(connection, "INSERT INTO t VALUES (1), (2)")

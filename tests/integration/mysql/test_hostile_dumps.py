@@ -84,7 +84,7 @@ def prey(server: Prey) -> Prey:
         ["DO prod.hit()"],
     ],
 )  # fmt: skip
-def test_what_would_change_the_server_is_refused(prey: Prey, statements: list[str]) -> None:
+def test_p08_what_would_change_the_server_is_refused(prey: Prey, statements: list[str]) -> None:
     given = [statement.replace("{files}", str(prey.folder)) for statement in statements]
     before = prey.world()
     assert isinstance(prey.restore(as_dump(given)), RestoreRefused)
@@ -179,7 +179,7 @@ def hostile(draw: st.DrawFn) -> list[str]:
     return [*dump, draw(st.sampled_from(["INSERT INTO `a` VALUES (1)", "INSERT INTO `a` VALUES (f())", "COMMIT"]))]
 
 
-def test_no_dump_of_an_attacker_changes_anything_outside_of_the_target(server: Prey) -> None:
+def test_p08_no_dump_of_an_attacker_changes_anything_outside_of_the_target(server: Prey) -> None:
     server.reset()
     before = server.world()
     outcomes: set[bool] = set()

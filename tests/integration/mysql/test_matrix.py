@@ -88,7 +88,7 @@ def survey(taken: Taken, target: Endpoint) -> Survey:
 
 
 @pytest.mark.parametrize(("source", "target"), ALIKE)
-def test_of_one_flavour_the_copy_is_equal(
+def test_p22_p23_p24_p25_p27_p35_of_one_flavour_the_copy_is_equal(
     source: str, target: str, taken_of: Callable[..., Taken], request: pytest.FixtureRequest
 ) -> None:
     server = request.getfixturevalue(target)

@@ -240,7 +240,7 @@ def test_a_dead_backup_keeps_nobody_out(demo: str, source: Endpoint) -> None:
 
 
 @LOCKS
-def test_a_lock_that_is_not_to_be_had_is_given_up(
+def test_p30_a_lock_that_is_not_to_be_had_is_given_up(
     method: str, demo: str, source: Endpoint, new_account: NewAccount, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(snapshot_module, "LOCK_WAIT_SECONDS", 1)

@@ -67,7 +67,7 @@ def said(consistency: Consistency) -> tuple[str, str, str | None]:
     return consistency.method, consistency.verdict, consistency.definitions
 
 
-def test_an_account_as_managed_servers_give_it(
+def test_p03_p04_an_account_as_managed_servers_give_it(
     filled: str, pair: Pair, new_account: NewAccount, scratch: Endpoint
 ) -> None:
     """LOCK TABLES, but neither SUPER nor RELOAD: everything is proved, and the position in MySQL's log is not known."""
@@ -97,7 +97,7 @@ def test_with_no_lock_at_all_mysql_s_backup_is_unproven(
     assert all("no common snapshot is proved" in item for item in comparison.not_compared)
 
 
-def test_a_lock_that_the_server_denies_in_spite_of_its_grants_gives_way_to_the_next(
+def test_p03_a_lock_that_the_server_denies_in_spite_of_its_grants_gives_way_to_the_next(
     filled: str, pair: Pair, new_account: NewAccount
 ) -> None:
     """As on managed servers, which list RELOAD and deny FLUSH TABLES WITH READ LOCK."""
@@ -112,7 +112,7 @@ def test_a_lock_that_the_server_denies_in_spite_of_its_grants_gives_way_to_the_n
 
 
 @pytest.mark.servers("mysql")
-def test_mysql_s_backup_lock_keeps_definitions_as_they_are_and_lets_rows_go_on(
+def test_p28_mysql_s_backup_lock_keeps_definitions_as_they_are_and_lets_rows_go_on(
     filled: str, pair: Pair, new_account: NewAccount
 ) -> None:
     account = new_account(*reading(pair), LOCK, "BACKUP_ADMIN ON *.*")
@@ -150,7 +150,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("statement", CHANGES)
-def test_a_definition_that_changes_meanwhile_is_found_and_named(
+def test_p28_a_definition_that_changes_meanwhile_is_found_and_named(
     statement: str, filled: str, pair: Pair, new_account: NewAccount
 ) -> None:
     account = new_account(*reading(pair), LOCK)

@@ -88,7 +88,7 @@ def test_a_backup_of_the_original_system(vault: Vault) -> None:
     assert Catalog(vault).entries("surgicase") == []
 
 
-def test_no_sidecar_is_incomplete(vault: Vault) -> None:
+def test_p14_no_sidecar_is_incomplete(vault: Vault) -> None:
     put(vault, f"{PREFIX}surgicase/{name(0).object_name}", b"dump")
     entry = one(vault)
     assert (entry.state, entry.size) == ("incomplete", 4)
@@ -115,7 +115,7 @@ def test_a_sidecar_that_cannot_be_used(vault: Vault, sidecar: bytes, state: str)
     assert entry.problem
 
 
-def test_a_sidecar_without_its_dump(vault: Vault) -> None:
+def test_p14_a_sidecar_without_its_dump(vault: Vault) -> None:
     key = store(vault, name(0))
     vault.client.delete_object(Bucket=vault.bucket, Key=key)
     entry = one(vault)

@@ -48,7 +48,7 @@ def nothing_left(vault: Vault) -> bool:
 # What is stored -------------------------------------------------------------------------------------------
 
 
-def test_the_object_is_the_stream_and_is_protected(vault: Vault, sse_key: str) -> None:
+def test_p20_p21_the_object_is_the_stream_and_is_protected(vault: Vault, sse_key: str) -> None:
     stored = vault.upload(KEY, chunks(20), metadata={"backup-id": "b1"})
     data = b"".join(chunks(20))
     parts = [data[: 8 * MIB], data[8 * MIB : 16 * MIB], data[16 * MIB :]]
@@ -85,7 +85,7 @@ def test_an_alias_can_name_the_sse_key(make_vault: Callable[..., Vault], kms: KM
 
 
 @pytest.mark.parametrize("mode", ["GOVERNANCE", "COMPLIANCE"])
-def test_object_lock(make_vault: Callable[..., Vault], mode: Literal["GOVERNANCE", "COMPLIANCE"]) -> None:
+def test_p21_object_lock(make_vault: Callable[..., Vault], mode: Literal["GOVERNANCE", "COMPLIANCE"]) -> None:
     vault = make_vault(object_lock=ObjectLock(mode=mode, days=30))
     before = datetime.now(UTC) + timedelta(days=30)
     version = vault.upload(KEY, chunks(9)).version_id
@@ -150,7 +150,7 @@ def test_a_completion_with_another_checksum_or_encryption_is_refused(
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, GeneratorExit, SystemExit])
 @pytest.mark.parametrize("after", [0, 1, 20])
-def test_a_failing_stream_aborts(vault: Vault, error: type[BaseException], after: int) -> None:
+def test_p18_a_failing_stream_aborts(vault: Vault, error: type[BaseException], after: int) -> None:
     def broken() -> Iterator[bytes]:
         yield from chunks(after)
         raise error("the dump died")
@@ -397,7 +397,7 @@ def test_at_most_three_parts_are_in_memory(vault: Vault, monkeypatch: pytest.Mon
     assert held == [3 * 8]
 
 
-def test_parts_grow(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_p17_parts_grow(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(multipart, "FIRST_PART_BYTES", 5 * MIB)
     monkeypatch.setattr(multipart, "PARTS_PER_SIZE", 2)
     stored = vault.upload(KEY, chunks(33))  # 5 + 5 + 10 + 10 + 3

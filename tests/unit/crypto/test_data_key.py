@@ -51,7 +51,7 @@ def test_context_limits() -> None:
         ("InvalidKeyUsageException", KeyUnavailable, "InvalidKeyUsageException"),
     ],
 )
-def test_refusals_that_no_local_kms_can_be_brought_to(code: str, error: type[KeyUnavailable], said: str) -> None:
+def test_p20_refusals_that_no_local_kms_can_be_brought_to(code: str, error: type[KeyUnavailable], said: str) -> None:
     """The code is AWS's (KMS API Reference, Common errors); its text is not passed on."""
     kms = boto3.client("kms", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
     with Stubber(kms) as stub:

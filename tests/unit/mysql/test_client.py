@@ -67,7 +67,7 @@ print(json.dumps({
 """
 
 
-def test_no_secret_is_in_arguments_or_environment(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_p33_no_secret_is_in_arguments_or_environment(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_SURGICASE_MYSQL", f"mysql://u:{PASSWORD}@h")
     monkeypatch.setenv("MYSQL_PWD", PASSWORD)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", PASSWORD)
@@ -141,7 +141,7 @@ TCP = ['host="127.0.0.1"', 'port="3310"', 'protocol="tcp"']
         ("mariadb", Endpoint(host="h", ca="/ca", tls="VERIFY_CA"), ["ssl", "ssl-verify-server-cert", 'ssl-ca="/ca"']),
     ],
 )  # fmt: skip
-def test_how_the_program_is_told_to_connect(
+def test_p12_how_the_program_is_told_to_connect(
     start: Start, flavour: Flavour, endpoint: Endpoint, expected: list[str]
 ) -> None:
     lines = option_file(start, endpoint, flavour).splitlines()
@@ -165,7 +165,7 @@ def failed(start: Start, complaint: str, code: int = 2) -> ClientProcess:
     return process
 
 
-def test_of_complaints_only_numbers_and_known_names_are_told(start: Start) -> None:
+def test_p32_of_complaints_only_numbers_and_known_names_are_told(start: Start) -> None:
     process = failed(start, COMPLAINT)
     assert process.error_codes == {1045, 1062}
     assert process.failure(frozenset()) == "error 1045, 1062"
@@ -263,7 +263,7 @@ def test_the_program_of_the_server_s_series_is_taken_else_the_newest(
         find_dump_program.cache_clear()
 
 
-def test_another_flavour_s_program_is_no_substitute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_p11_another_flavour_s_program_is_no_substitute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "mysqldump"
     monkeypatch.setenv("PATH", str(tmp_path))
     find_dump_program.cache_clear()

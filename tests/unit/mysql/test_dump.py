@@ -21,14 +21,17 @@ def arguments(
 
 
 @pytest.mark.parametrize("flavour", ["mariadb", "mysql"])
-def test_every_dump_is_one_transaction_of_one_schema_with_everything_in_it(flavour: Flavour) -> None:
+def test_p04_p08_p22_p23_p24_p35_every_dump_is_one_transaction_of_one_schema_with_everything_in_it(
+    flavour: Flavour,
+) -> None:
     found = arguments(flavour)
     assert {"--single-transaction", "--routines", "--events", "--triggers", "--hex-blob", "--tz-utc"} <= set(found)
+    assert {"--no-tablespaces", "--default-character-set=utf8mb4", "--max-allowed-packet=1G"} <= set(found)
     assert found[-1] == "surgicase"
     assert not any(option.startswith(("--databases", "--all-databases", "-B", "--password", "-p")) for option in found)
 
 
-def test_what_only_one_flavour_knows_is_asked_of_it_alone() -> None:
+def test_p02_p05_what_only_one_flavour_knows_is_asked_of_it_alone() -> None:
     assert "--master-data=2" in arguments("mariadb")
     assert "--master-data=2" not in arguments("mariadb", binary_log=False)
     mysql = arguments("mysql", "column-statistics", "skip-masking-policies")
@@ -37,7 +40,7 @@ def test_what_only_one_flavour_knows_is_asked_of_it_alone() -> None:
     assert not any("column-statistics" in option or "masking" in option for option in arguments("mysql"))
 
 
-def test_history_is_dumped_or_the_dump_is_refused() -> None:
+def test_p34_history_is_dumped_or_the_dump_is_refused() -> None:
     assert "--dump-history" in arguments("mariadb", "dump-history", versioned=True)
     assert "--dump-history" not in arguments("mariadb", "dump-history")
     with pytest.raises(DumpFailed, match="cannot dump the history"):

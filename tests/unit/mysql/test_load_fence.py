@@ -162,7 +162,7 @@ def test_whole_dumps_are_let_through(dump: bytes, server: ServerIdentity) -> Non
         "source /tmp/x",
     ],
 )
-def test_statements_that_no_dump_of_one_schema_needs_are_refused(statement: str) -> None:
+def test_p05_p08_statements_that_no_dump_of_one_schema_needs_are_refused(statement: str) -> None:
     for text in (f"{statement};\n", f"DELIMITER ;;\n{statement} ;;\nDELIMITER ;\n"):
         target = Target()
         with pytest.raises(RestoreRefused, match="Statement 2 of the dump is not one"):
@@ -202,7 +202,7 @@ def test_statements_that_no_dump_of_one_schema_needs_are_refused(statement: str)
         "CREATE FUNCTION `f`() RETURNS int RETURN (SELECT 1 FROM mysql.user)",
     ],
 )
-def test_code_that_reaches_into_another_schema_is_refused(statement: str) -> None:
+def test_p08_p09_code_that_reaches_into_another_schema_is_refused(statement: str) -> None:
     target = Target()
     with pytest.raises(RestoreRefused, match=r"reaches into the schema (?i:other|mysql|a`b|abü|oth\$|Über Schema), "):
         loader(target).load([code(statement).encode()])
@@ -302,7 +302,7 @@ VIEW = "/*!50001 VIEW `v` AS select 1 AS `a` */"
          f"/*!50001 CREATE */\n/*!50013 DEFINER=CURRENT_USER SQL SECURITY DEFINER */\n{VIEW}"),
     ],
 )  # fmt: skip
-def test_definers_are_mapped_to_the_loading_account_and_counted(dumped: str, sent: str) -> None:
+def test_p06_definers_are_mapped_to_the_loading_account_and_counted(dumped: str, sent: str) -> None:
     target = Target()
     facts = loader(target).load([code(dumped).encode()])
     assert target.statements == [sent.encode()]
@@ -344,7 +344,7 @@ def test_events_are_created_disabled_and_counted(dumped: str, sent: str) -> None
     assert load(code(EVENT.format(dumped)), definers="keep", events="keep") == [EVENT.format(dumped).encode()]
 
 
-def test_an_event_that_cannot_be_disabled_is_refused() -> None:
+def test_p10_an_event_that_cannot_be_disabled_is_refused() -> None:
     with pytest.raises(RestoreRefused, match="event that cannot be recognised"):
         load(code("CREATE EVENT `e` ON SCHEDULE EVERY 1 DAY DO DELETE FROM t"))
     assert load(code("CREATE EVENT `e` ON SCHEDULE EVERY 1 DAY DO DELETE FROM t"), events="keep")

@@ -129,7 +129,7 @@ def test_the_first_object_shows_that_the_transaction_is_open() -> None:
     assert contents(view_first).started
 
 
-def test_a_dump_without_its_end_marker_is_not_complete() -> None:
+def test_p13_a_dump_without_its_end_marker_is_not_complete() -> None:
     marker = MARIADB.rindex(b"\n-- Dump completed")
     assert contents(MARIADB[:marker]).completed is False
     assert contents(MARIADB[: marker + 15]).completed is False

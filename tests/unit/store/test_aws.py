@@ -68,7 +68,7 @@ def answer(code: str, status: int) -> ClientError:
         ("405", 405, BackupMissing),
     ],
 )
-def test_an_answer_becomes_one_of_our_errors(code: str, status: int, kind: type[BackupError]) -> None:
+def test_p20_an_answer_becomes_one_of_our_errors(code: str, status: int, kind: type[BackupError]) -> None:
     with pytest.raises(BackupError) as caught, store_errors("Upload of x"):
         raise answer(code, status)
     assert type(caught.value) is kind

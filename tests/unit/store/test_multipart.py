@@ -18,7 +18,7 @@ GIB = 1024**3
 TIB = 1024**4
 
 
-def test_the_schedule_stays_within_the_limits_of_s3() -> None:
+def test_p17_the_schedule_stays_within_the_limits_of_s3() -> None:
     sizes = [part_size(number) for number in range(1, MAX_PARTS + 1)]
     assert sizes[0] == 8 * MIB
     assert min(sizes) >= 5 * MIB  # S3's least size of a part that is not the last
@@ -38,7 +38,7 @@ def test_memory_grows_slower_than_what_was_sent() -> None:
         sent += part_size(number)
 
 
-def test_a_backup_of_a_terabyte_takes_fewer_than_ten_thousand_parts_of_a_gibibyte() -> None:
+def test_p17_a_backup_of_a_terabyte_takes_fewer_than_ten_thousand_parts_of_a_gibibyte() -> None:
     sent = number = 0
     while sent < TIB:
         number += 1
