@@ -17,6 +17,7 @@ from include.backup_engine.names import BackupName
 from include.backup_engine.policy import Policy
 from include.backup_engine.records import StoredObject
 from include.backup_engine.store.catalog import Entry
+from include.backup_engine.store.read_ahead import RANGE_BYTES
 from include.backup_engine.store.s3 import Vault
 
 
@@ -58,9 +59,9 @@ class StoredBackup:
 
     def ciphertext(self, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """The object's bytes, all or ``length`` of them."""
-        self.traffic.requests += 1
-        key, version_id = self.stored.key, self.stored.version_id
-        for chunk in self._vault.read(key, version_id=version_id, offset=offset, length=length):
+        end = self.stored.size if length is None else offset + length
+        self.traffic.requests += len(range(offset, end, RANGE_BYTES))
+        for chunk in self._vault.read_ahead(self.stored, offset, end):
             self.traffic.bytes += len(chunk)
             yield chunk
 

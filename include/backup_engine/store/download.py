@@ -30,17 +30,21 @@ class Download:
     needs ``s3:GetObjectVersion``) and has the same ETag, or it is an error.
 
     :param length: bytes from ``offset`` on, no fewer; None reads to the end.
+    :param etag: of the object, when it is known; else the first answer's.
     """
 
     def __init__(
-        self, client: S3Client, bucket: str, key: str, version_id: str | None, offset: int, length: int | None
-    ) -> None:
+        self, client: S3Client, bucket: str, key: str, version_id: str | None, offset: int, length: int | None,
+        *, etag: str | None = None,
+    ) -> None:  # fmt: skip
         self._client = client
         self._bucket = bucket
         self._key = key
         self._position = offset
         self._end = None if length is None else offset + length
         self._pin: dict[str, Any] = {"VersionId": version_id} if version_id else {}
+        if etag:
+            self._pin["IfMatch"] = etag
         self.stored: StoredObject
         """The object whose bytes these are; set by the first answer."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import time
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -20,6 +21,7 @@ class Wire:
     :ivar cut_answer_to: a request that begins with this reaches the server, but its answer does not come back; once.
     :ivar replace: bytes of a request to be replaced by as many others.
     :ivar replace_answer: the same in answers.
+    :ivar answer_rate: bytes of answers per second that each connection brings.
     """
 
     def __init__(self, endpoint: str) -> None:
@@ -32,6 +34,7 @@ class Wire:
         self.cut_answer_to: bytes | None = None
         self.replace: tuple[bytes, bytes] | None = None
         self.replace_answer: tuple[bytes, bytes] | None = None
+        self.answer_rate: float | None = None
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -73,6 +76,8 @@ class Wire:
                     block = block.replace(*self.replace_answer)
                 client.sendall(block)
                 passed += len(block)
+                if self.answer_rate:
+                    time.sleep(len(block) / self.answer_rate)
                 if self.cut_download_after is not None and passed >= self.cut_download_after and self.cuts > 0:
                     self.cuts -= 1
                     break
