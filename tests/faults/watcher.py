@@ -6,6 +6,7 @@ import os
 import re
 import stat
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -56,8 +57,11 @@ class Watcher:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stop.wait(_EVERY_SECONDS):
+        took = 0.0
+        while not self._stop.wait(max(_EVERY_SECONDS, took)):  # else what it watches would starve beside it
+            began = time.monotonic()
             self._look()
+            took = time.monotonic() - began
 
     def _look(self) -> None:
         for pid in list(self._processes()):
