@@ -152,7 +152,7 @@ def back_up(
     started = time.monotonic()
     encryption = Encryption(job, keyring, reporter)
     with reporter.stage("Dump, compress, encrypt, upload"):
-        with read_source(endpoint, job.source_policy, reporter, cancellation) as source:
+        with read_source(endpoint, job.source_policy, reporter, cancellation, turn=job.chain.sequence) as source:
             sweep(job, vault, reporter)  # now that the source's lock keeps other attempts out
             with cancellation.action(vault.abort_current):
                 stored = vault.upload(
@@ -173,6 +173,7 @@ def back_up(
         seconds=round(elapsed, 1),
         rate=rate(facts.stream.sql_bytes, elapsed),
         snapshot=f"{facts.consistency.verdict} by {facts.consistency.method}",
+        fingerprints=facts.fingerprints,
         fingerprint_seconds=facts.fingerprint_seconds,
         peak_memory=megabytes(peak_memory()),
     )

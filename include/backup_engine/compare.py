@@ -6,8 +6,10 @@ from contextlib import ExitStack, closing
 
 from include.backup_engine.excerpt import Excerpt
 from include.backup_engine.mysql.census import add_fingerprints, take_census
+from include.backup_engine.mysql.extent import like
 from include.backup_engine.mysql.health import Health, check_health
 from include.backup_engine.mysql.lanes import lane_count
+from include.backup_engine.mysql.ranges import differing
 from include.backup_engine.mysql.server import Endpoint, identify
 from include.backup_engine.records import Census, ObjectFacts, Record, TableFacts
 from include.backup_engine.report import Reporter
@@ -67,7 +69,8 @@ def compare_with_snapshot(
         connection = connections[0]
         with reporter.stage("Count, hash and compare"):
             flavour = identify(connection).flavour
-            actual = add_fingerprints(connections, database, take_census(connection, flavour, database))
+            actual = take_census(connection, flavour, database)
+            actual = add_fingerprints(connections, database, actual, look=like(expected))
             findings, not_compared = compare_census(expected, actual, events_disabled=events_disabled)
         with reporter.stage("Run every view, look for orphans"):
             health: Health = check_health(connection, database, absent)
@@ -117,10 +120,18 @@ def _compare_table(expected: TableFacts, found: TableFacts, findings: list[str],
         if int(found.fingerprint or 0) < int(expected.fingerprint or 0):
             findings.append(f"{label} would repeat values: next is {found.fingerprint}, was {expected.fingerprint}")
         return
+    if (found.auto_increment or 1) < (expected.auto_increment or 1):
+        findings.append(
+            f"{label} would repeat values: next is {found.auto_increment or 1}, was {expected.auto_increment}"
+        )
+    apart = differing(expected.ranges, found.ranges) if expected.ranges and found.ranges else ""
+    where = f", in {apart}" if apart else ""
     if expected.rows is None:
         not_compared.append(f"the rows of {label} ({expected.note})")
     elif expected.rows != found.rows:
-        findings.append(f"{label} has {found.rows} rows, the source had {expected.rows}")
+        findings.append(f"{label} has {found.rows} rows, the source had {expected.rows}{where}")
+    elif apart:
+        findings.append(f"{label} has the right number of rows but another content{where}")
     elif expected.fingerprint is None or found.fingerprint is None:
         not_compared.append(
             f"the content of {label} ({expected.note or found.note}); its {found.rows} rows were counted"

@@ -107,6 +107,7 @@ def backup_facts(entry: Entry, verification: Verification) -> dict[str, Any]:
         "not_exact": {table.name: table.note for table in census.tables if table.note and table.fingerprint},
         "sql_bytes": facts.stream.sql_bytes,
         "compressed_bytes": facts.stream.compressed_bytes,
+        "fingerprints": facts.fingerprints,
         "fingerprint_seconds": facts.fingerprint_seconds,
         "timings": facts.timings.model_dump(mode="json"),
         "chain": facts.chain.model_dump(mode="json"),

@@ -26,7 +26,7 @@ from pydantic import (
 
 from include.backup_engine.errors import PolicyError
 from include.backup_engine.names import SAFETY_SUFFIX, Compression
-from include.backup_engine.records import Verdict
+from include.backup_engine.records import Fingerprints, Verdict
 
 DEFAULT_PATH = Path(__file__).resolve().parents[1] / "policy.yaml"
 _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
@@ -56,6 +56,11 @@ def _folder(prefix: str) -> str:
 def _with_reasons(tables: object) -> object:
     """Tables without a reason are left out because the policy says so."""
     return dict.fromkeys(tables, "policy") if isinstance(tables, list | tuple) else tables
+
+
+def _off(value: object) -> object:
+    """YAML 1.1 reads ``off`` as false."""
+    return "off" if value is False else value
 
 
 class _Section(BaseModel):
@@ -112,6 +117,7 @@ class SourcePolicy(_Section):
     format: Literal["v2", "v1"] = "v2"
     parallel: Literal["auto"] | Annotated[int, Field(ge=1, le=1)] = "auto"
     consistency: Verdict = "ddl-checked"
+    fingerprints: Annotated[Fingerprints, BeforeValidator(_off)] = "full"
     staging_dir: Path | None = None
 
     @model_validator(mode="after")

@@ -16,6 +16,8 @@ SnapshotMethod = Literal["global_read_lock", "table_read_locks", "equal_coordina
 Verdict = Literal["exact", "ddl-checked", "unproven"]
 """What is proved of a dump, strongest first; see :class:`Consistency`."""
 Definitions = Literal["locked", "quiet", "compared"]
+Fingerprints = Literal["full", "sampled", "off"]
+"""How much of the tables the server hashes beside a dump (mysql/ranges.py)."""
 
 
 class Record(BaseModel):
@@ -67,11 +69,30 @@ class Consistency(Record):
     written_tables: list[str] = []
 
 
+class KeyRanges(Record):
+    """The fingerprint of a large table by ranges of its key (mysql/ranges.py).
+
+    Range number n holds the keys from ``(first + n) * width`` on, as many as ``width``; the first one holds those
+    before it, too, and the last one those behind it.
+
+    :param key: the first column of the primary key.
+    :param hashes: of each range ``rows:fingerprint``, the rows in hexadecimal; empty: it was not hashed.
+    """
+
+    key: str
+    width: int
+    first: int
+    hashes: list[str]
+
+
 class TableFacts(Record):
     """One base table or sequence, as it was in the snapshot.
 
     :param fingerprint: hex; row count and order-independent hash of canonical values (mysql/fingerprint.py).
         For a sequence: its next value, as text.
+    :param ranges: the same by ranges of the key; when only some of them were hashed, there is no fingerprint.
+    :param auto_increment: a table's next value, as it was before the snapshot was opened; ``None``: 1, or no such
+        column.
     :param note: why there is no fingerprint, when there is none; or the columns with values that a dump does not
         write exactly.
     """
@@ -80,6 +101,8 @@ class TableFacts(Record):
     kind: Literal["table", "sequence"] = "table"
     rows: int | None = None
     fingerprint: str | None = None
+    ranges: KeyRanges | None = None
+    auto_increment: int | None = None
     note: str | None = None
     definition_sha256: str
     engine: str | None = None
@@ -162,6 +185,7 @@ class SourceFacts(Record):
     """Everything that was learnt about a source in the snapshot of one dump.
 
     :param tools: name -> version of what made the dump.
+    :param fingerprints: what the policy asked for; None in backups that do not say, where it was ``full``.
     """
 
     database: str
@@ -170,6 +194,7 @@ class SourceFacts(Record):
     census: Census
     stream: StreamFacts
     tools: dict[str, str]
+    fingerprints: Fingerprints | None = None
     fingerprint_seconds: float = 0.0
 
 

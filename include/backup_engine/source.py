@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from importlib.metadata import version
@@ -27,6 +27,7 @@ from include.backup_engine.mysql.census import (
 )
 from include.backup_engine.mysql.client import DumpProgram, find_dump_program
 from include.backup_engine.mysql.dump import Dump, check_completeness, dump_arguments
+from include.backup_engine.mysql.extent import LARGE_TABLE_ROWS, Extent
 from include.backup_engine.mysql.privileges import Grants
 from include.backup_engine.mysql.server import Endpoint, identify, kill_connection, variable
 from include.backup_engine.mysql.snapshot import Snapshot, ladder, open_snapshot, schema_changed
@@ -45,7 +46,7 @@ class SourceReader:
 
     def __init__(
         self, snapshot: Snapshot, dump: Dump, server: ServerIdentity, policy: SourcePolicy, program: DumpProgram,
-        endpoint: Endpoint, before: Census, sequences: Mapping[str, int], reporter: Reporter,
+        endpoint: Endpoint, before: Census, sequences: Mapping[str, int], extent: Extent, reporter: Reporter,
         cancellation: Cancellation,
     ) -> None:  # fmt: skip
         self._snapshot = snapshot
@@ -56,6 +57,7 @@ class SourceReader:
         self._endpoint = endpoint
         self._before = before
         self._sequences = sequences
+        self._extent = extent
         self._reporter = reporter
         self._cancellation = cancellation
         self._compressor = Compressor(policy.compression)
@@ -129,21 +131,30 @@ class SourceReader:
     def _take_census(self) -> Census:
         connection, database = self._snapshot.connection, self._policy.database
         census = take_census(connection, self._server.flavour, database, self._policy.exclude_tables, self._sequences)
-        census = census.model_copy(update={"excluded_because": dict(self._policy.exclude_tables)})
+        census = census.model_copy(
+            update={"excluded_because": dict(self._policy.exclude_tables), "tables": self._as_before(census.tables)}
+        )
         self._dump.know(census)
-        if self._snapshot.method == "none":
+        if self._snapshot.method == "none" or self._policy.fingerprints == "off":
             return census
         started = time.monotonic()
 
         def after_table(table: TableFacts) -> None:
             if table.note:
-                self._reporter.warn(f"Table {table.name}: {table.note}")
+                as_asked = table.ranges and not table.fingerprint and self._extent.sampled
+                tell = self._reporter.line if as_asked else self._reporter.warn
+                tell(f"Table {table.name}: {table.note}")
             self._snapshot.let_schema_change()
             self._cancellation.check()
 
-        census = add_fingerprints([connection], database, census, after_table)
+        census = add_fingerprints([connection], database, census, after_table, self._extent.look)
         self._fingerprint_seconds = round(time.monotonic() - started, 3)
         return census
+
+    def _as_before(self, tables: Iterable[TableFacts]) -> list[TableFacts]:
+        """The tables with their AUTO_INCREMENT as it was before the snapshot: it is in none, and only moves on."""
+        before = {table.name: table.auto_increment for table in self._before.tables}
+        return [table.model_copy(update={"auto_increment": before.get(table.name)}) for table in tables]
 
     def _checked(self, census: Future[Census]) -> Census:
         """The census, once it agrees with the stream, nothing has changed under it, and the policy is content."""
@@ -156,10 +167,11 @@ class SourceReader:
             snapshot.judge(connection)
         finally:
             connection.close()
+        everything = {table.name for table in taken.tables}
         if snapshot.method == "none":
-            taken = self._counted_in_stream(
-                taken, {table.name for table in taken.tables}, "no common snapshot is proved"
-            )
+            taken = self._counted_in_stream(taken, everything, "no common snapshot is proved")
+        elif policy.fingerprints == "off":
+            taken = self._counted_in_stream(taken, everything, "fingerprints are off")
         elif snapshot.written:
             taken = self._counted_in_stream(taken, snapshot.written, "written while it was dumped")
         check_completeness(self._dump.contents, taken)
@@ -167,10 +179,10 @@ class SourceReader:
         return taken
 
     def _counted_in_stream(self, census: Census, names: Collection[str], note: str) -> Census:
-        """The census without what it was not shown to have read where the dump did: those tables' fingerprints."""
+        """The census without what was not read where the dump was: those tables' fingerprints."""
         counts = self._dump.contents.tables
         tables = [
-            table.model_copy(update={"rows": counts.get(table.name), "fingerprint": None, "note": note})
+            table.model_copy(update={"rows": counts.get(table.name), "fingerprint": None, "ranges": None, "note": note})
             if table.kind == "table" and table.name in names
             else table
             for table in census.tables
@@ -210,15 +222,20 @@ class SourceReader:
                 "python": platform.python_version(),
                 **{name: version(name) for name in ("cryptography", "isal", "zstandard", "boto3")},
             },
+            fingerprints=self._policy.fingerprints,
             fingerprint_seconds=self._fingerprint_seconds,
         )
 
 
 @contextmanager
 def read_source(
-    endpoint: Endpoint, policy: SourcePolicy, reporter: Reporter, cancellation: Cancellation
-) -> Iterator[SourceReader]:
+    endpoint: Endpoint, policy: SourcePolicy, reporter: Reporter, cancellation: Cancellation, *,
+    turn: int = 0, large_rows: int = LARGE_TABLE_ROWS,
+) -> Iterator[SourceReader]:  # fmt: skip
     """Open the snapshot and start the dump in it; on leaving, no process and no connection is left.
+
+    :param turn: number of the backup, which says whose turn it is when the policy has large tables sampled.
+    :param large_rows: rows from which on a table is large.
 
     :raises PreflightError: client, privileges or account do not allow a complete dump.
     :raises SnapshotUnproven, SourceBusy, SourceUnavailable, DumpFailed: see there.
@@ -249,6 +266,7 @@ def read_source(
         program, database,
         binary_log=binary_log, versioned_tables=versioned, excluded_tables=policy.exclude_tables,
     )  # fmt: skip
+    extent = Extent(policy.fingerprints == "sampled", turn, large_rows)
     methods = ladder(server, grants, database, binary_log, policy.consistency)
     with closing(endpoint.connect(database)) as connection:
         before = take_census(connection, server.flavour, database, policy.exclude_tables)
@@ -265,7 +283,7 @@ def read_source(
                     if snapshot.same_as(dump.contents.coordinates):
                         _tell(reporter, snapshot)
                         reader = SourceReader(
-                            snapshot, dump, server, policy, program, endpoint, before, sequences, reporter,
+                            snapshot, dump, server, policy, program, endpoint, before, sequences, extent, reporter,
                             cancellation,
                         )  # fmt: skip
                         with closing(reader):

@@ -36,11 +36,16 @@ def dump_to_staging(job: BackupJob, endpoint: Endpoint, reporter: Reporter, canc
     staging = staging_of(job)
     discard_staged(job)
     with reporter.stage("Dump and compress into the staging folder"):
-        with read_source(endpoint, job.source_policy, reporter, cancellation) as source:
+        with read_source(endpoint, job.source_policy, reporter, cancellation, turn=job.chain.sequence) as source:
             staging.write(staging.dump(job.name), source.compressed())
             facts = source.facts()
         staging.write(staging.facts(job.name), [facts.model_dump_json().encode()])
-    reporter.line(f"Dumped {describe(facts)}", compressed=megabytes(facts.stream.compressed_bytes))
+    reporter.line(
+        f"Dumped {describe(facts)}",
+        compressed=megabytes(facts.stream.compressed_bytes),
+        fingerprints=facts.fingerprints,
+        fingerprint_seconds=facts.fingerprint_seconds,
+    )
 
 
 def encrypt_staged(job: BackupJob, keyring: Keyring, reporter: Reporter) -> None:

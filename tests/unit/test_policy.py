@@ -94,6 +94,7 @@ def test_where_the_policy_is(file: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ("sources/surgicase/database", "d" * 65, "at most 64 characters"),
         ("sources/surgicase/compression", "lzma", "'gzip' or 'zstd'"),
         ("sources/surgicase/format", "v3", "'v2' or 'v1'"),
+        ("sources/surgicase/fingerprints", True, "'full', 'sampled' or 'off'"),
         ("sources/surgicase/exclude_tables", "cases", "valid dictionary"),
         ("sources/surgicase/conn_id", MISSING, "Field required"),
         ("retention/daily", -1, "greater than or equal to 0"),
@@ -117,6 +118,13 @@ def test_an_error_names_key_value_and_what_is_allowed(file: Path, key: str, valu
     assert f"key {key.replace('/', '.')}, value {'none' if value is MISSING else repr(shown)}:" in said
     assert allowed in said
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("written", ["full", "sampled", "off", '"off"'])
+def test_off_is_a_word_although_yaml_takes_it_for_false(file: Path, written: str) -> None:
+    text = yaml.safe_dump({key: MINIMAL[key] for key in ("version", "vault", "sources")}, sort_keys=False)
+    file.write_text(f"{text}    fingerprints: {written}\n", encoding="utf-8")
+    assert load_policy(file).sources["surgicase"].fingerprints == written.strip('"')
 
 
 @pytest.mark.parametrize(

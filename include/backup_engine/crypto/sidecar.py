@@ -28,6 +28,7 @@ from include.backup_engine.records import (
     Census,
     Chain,
     Consistency,
+    Fingerprints,
     MessageFacts,
     Record,
     ServerIdentity,
@@ -142,6 +143,7 @@ class BackupFacts(Record):
     census: Census
     stream: StreamFacts
     tools: dict[str, str]
+    fingerprints: Fingerprints | None = None
     fingerprint_seconds: float = 0.0
     timings: Timings
     chain: Chain

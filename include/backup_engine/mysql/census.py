@@ -17,12 +17,12 @@ from typing import Any, Literal
 from pymysql.connections import Connection
 
 from include.backup_engine.errors import PreflightError
-from include.backup_engine.mysql.fingerprint import fingerprint_table
+from include.backup_engine.mysql.extent import FULL, Look
 from include.backup_engine.mysql.identifiers import QUOTED, unquoted, without_own_schema
 from include.backup_engine.mysql.server import Row, quote, row, rows, scalar, shown
 from include.backup_engine.records import Census, Flavour, ObjectFacts, TableFacts
 
-_AUTO_INCREMENT = re.compile(r" AUTO_INCREMENT=\d+")
+_AUTO_INCREMENT = re.compile(r"^(\) (?:/\*!.*?\*/ )?ENGINE=\w+) AUTO_INCREMENT=(\d+)", re.MULTILINE)
 _DEFINER = re.compile(rb"\A([^`'\"]*?)\bDEFINER=(" + QUOTED + rb")(?:@(" + QUOTED + rb"))? ?")
 _EVENT_STATUS = re.compile(r"(ON COMPLETION (?:NOT )?PRESERVE) (ENABLE|DISABLE(?: ON (?:SLAVE|REPLICA))?)\b")
 _INVISIBLE = re.compile(
@@ -95,10 +95,12 @@ def add_fingerprints(
     database: str,
     census: Census,
     on_table: Callable[[TableFacts], None] = lambda _: None,
+    look: Look = FULL.look,
 ) -> Census:
     """The census with rows and fingerprints of every table, each read in the transaction of one of the connections.
 
     :param connections: a database that others change must be read by one, or by several in one snapshot.
+    :param look: how much of a table is hashed; everything unless told otherwise.
     :param on_table: called after each table, for progress and for stopping early (by raising). With a single connection
         nothing runs on that meanwhile.
     """
@@ -106,19 +108,18 @@ def add_fingerprints(
     for connection in connections:
         idle.put(connection)
 
-    def look(table: TableFacts) -> TableFacts:
+    def add(table: TableFacts) -> TableFacts:
         if table.kind != "table":
             return table
         connection = idle.get()
         try:
-            count, fingerprint, note = fingerprint_table(connection, database, table.name, versioned=table.versioned)
+            return look(connection, database, table)
         finally:
             idle.put(connection)
-        return table.model_copy(update={"rows": count, "fingerprint": fingerprint, "note": note})
 
     tables: list[TableFacts] = []
     with ThreadPoolExecutor(len(connections), "fingerprint") as pool:
-        for table in (pool.map if len(connections) > 1 else map)(look, census.tables):
+        for table in (pool.map if len(connections) > 1 else map)(add, census.tables):
             tables.append(table)
             on_table(table)
     return census.model_copy(update={"tables": tables})
@@ -166,7 +167,8 @@ def _tables(
             continue
         what: Literal["TABLE", "SEQUENCE"] = "SEQUENCE" if table_type == "SEQUENCE" else "TABLE"
         definition, _ = _neutral(_show(connection, what, database, name, 1), database)
-        definition = _AUTO_INCREMENT.sub("", definition)
+        counter = _AUTO_INCREMENT.search(definition)
+        definition = _AUTO_INCREMENT.sub(r"\1", definition)
         # Before a column's default in MariaDB 10.11, behind it in 11.8.
         definition = _INVISIBLE.sub(r"\1 INVISIBLE\2", definition)
         if flavour == "mysql":
@@ -177,6 +179,7 @@ def _tables(
             fingerprint=str(sequences[name]) if name in sequences else None,
             definition_sha256=_digest(definition),
             engine=str(engine) if engine else None,
+            auto_increment=int(counter[2]) if counter else None,
             versioned=table_type == "SYSTEM VERSIONED",
         )
 

@@ -15,6 +15,7 @@ backup says at once where they are.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from pymysql.connections import Connection
@@ -86,62 +87,129 @@ def _inexact(column: str, data_type: str) -> str | None:
     return None
 
 
+@dataclass(frozen=True)
+class Sums:
+    """What the server has added up over some rows of a table.
+
+    :param hashed: rows whose text the server could make; the others are too long for it.
+    :param digests: the sum of the rows' numbers.
+    :param current: rows that are not history, of a system-versioned table.
+    :param inexact: of each column that may have them, the values that a dump does not write exactly.
+    """
+
+    rows: int = 0
+    hashed: int = 0
+    digests: int = 0
+    current: int | None = None
+    inexact: dict[str, int] = field(default_factory=dict)
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(
+            rows=self.rows + other.rows,
+            hashed=self.hashed + other.hashed,
+            digests=self.digests + other.digests,
+            current=None if other.current is None else (self.current or 0) + other.current,
+            inexact={column: self.inexact.get(column, 0) + number for column, number in other.inexact.items()},
+        )
+
+    @property
+    def fingerprint(self) -> str | None:
+        """``version:sum``, and ``:current rows`` of a system-versioned table: the same rows are all history to a server
+        that takes another time for the end of time. ``None`` when not all rows could be hashed.
+        """
+        if self.hashed != self.rows:
+            return None
+        return f"{VERSION}:{self.digests:x}" + ("" if self.current is None else f":{self.current:x}")
+
+    @property
+    def note(self) -> str | None:
+        """The reason why there is no fingerprint, or the columns with values that a dump does not write exactly."""
+        if self.hashed != self.rows:
+            return f"{self.rows - self.hashed} rows are too long to be hashed by the server (max_allowed_packet)"
+        named = [f"{number} of column {name}" for name, number in self.inexact.items() if number]
+        return f"a dump does not write these values exactly: {', '.join(named)}" if named else None
+
+
+class RowHash:
+    """How the server hashes the rows of one table, history rows of a system-versioned table included.
+
+    :param note: why it cannot; then only :meth:`count` may be asked.
+    :raises SourceUnavailable, PreflightError: see server.server_errors.
+    """
+
+    def __init__(self, connection: Connection[Any], database: str, table: str, versioned: bool = False) -> None:
+        self._connection = connection
+        self._table = f"{quote(database)}.{quote(table)}"
+        self._versioned = versioned
+        expressions: list[str] = []
+        unknown: list[str] = []
+        inexact: dict[str, str] = {}
+        explicit_period = False
+        longest = 0
+        for name, data_type, generated_as, octets in rows(
+            connection,
+            "SELECT column_name, LOWER(data_type), UPPER(generation_expression), COALESCE(character_octet_length, 0)"
+            " FROM information_schema.columns WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position",
+            (database, table),
+        ):
+            explicit_period |= generated_as == "ROW START"
+            longest += _OTHER_BYTES + (_WIDENING * int(octets) if data_type in _TEXT else 0)
+            canonical = _canonical(quote(str(name)), str(data_type))
+            if canonical is None:
+                unknown.append(f"{name} {data_type}")
+            else:
+                expressions.append(canonical)
+            if differs := _inexact(quote(str(name)), str(data_type)):
+                inexact[str(name)] = differs
+        self.note = None
+        if unknown:
+            self.note = f"no fingerprint for columns of type: {', '.join(unknown)}"
+        elif not expressions:
+            self.note = "no columns are visible"
+        self._rows = f"{self._table} FOR SYSTEM_TIME ALL" if versioned else self._table
+        if versioned and not explicit_period:
+            expressions += ["row_start", "row_end"]
+        # CONCAT is NULL when it would be too long, or when a part is; CONCAT_WS would leave that part out.
+        joined = ", '|', ".join(expressions)
+        digest = f"SHA2(CONCAT({joined}), 256)"
+        # The server works a digest out anew wherever it is named, so one is only named twice where rows may have none.
+        packet = int(scalar(connection, "SELECT @@max_allowed_packet"))
+        hashed = f"COUNT({digest})" if longest > packet else "COUNT(*)"
+        total = f"COALESCE(SUM(CAST(CONV(LEFT({digest}, 15), 16, 10) AS UNSIGNED)), 0)"
+        flags = "".join(f", COALESCE(SUM({differs}), 0)" for differs in inexact.values())
+        self._inexact = list(inexact)
+        self._aggregate = f"COUNT(*), {hashed}, {total}{flags}"
+
+    def count(self) -> int:
+        """Rows of the table."""
+        return self._one(f"SELECT COUNT(*) FROM {self._rows}")[0]  # noqa: S608 - identifiers are quoted
+
+    def sums(self, condition: str = "") -> Sums:
+        """Hash the rows for which a condition is true, or all."""
+        where = f" WHERE {condition}" if condition else ""
+        count, hashed, digests, *inexact = self._one(f"SELECT {self._aggregate} FROM {self._rows}{where}")  # noqa: S608
+        current = self._one(f"SELECT COUNT(*) FROM {self._table}{where}")[0] if self._versioned else None  # noqa: S608
+        return Sums(count, hashed, digests, current, dict(zip(self._inexact, inexact, strict=True)))
+
+    def _one(self, query: str) -> list[int]:
+        found = row(self._connection, query)
+        if found is None:
+            raise PreflightError(
+                f"The table {self._table} cannot be counted.", "Check the account's SELECT privilege on it."
+            )
+        return [int(value) for value in found]
+
+
 def fingerprint_table(
     connection: Connection[Any], database: str, table: str, *, versioned: bool = False
 ) -> tuple[int, str | None, str | None]:
     """Count and fingerprint one table, history rows of a system-versioned table included.
 
-    :return: rows; fingerprint ``version:sum`` (and ``:current rows`` when versioned) or ``None``; and a note: the
-        reason when it is ``None``, or the columns with values that a dump does not write exactly.
+    :return: rows; the fingerprint or ``None``; and a note, see :class:`Sums` and :class:`RowHash`.
     :raises SourceUnavailable, PreflightError: see server.server_errors.
     """
-    expressions: list[str] = []
-    unknown: list[str] = []
-    inexact: dict[str, str] = {}
-    explicit_period = False
-    longest = 0
-    for name, data_type, generated_as, octets in rows(
-        connection,
-        "SELECT column_name, LOWER(data_type), UPPER(generation_expression), COALESCE(character_octet_length, 0)"
-        " FROM information_schema.columns WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position",
-        (database, table),
-    ):
-        explicit_period |= generated_as == "ROW START"
-        longest += _OTHER_BYTES + (_WIDENING * int(octets) if data_type in _TEXT else 0)
-        canonical = _canonical(quote(str(name)), str(data_type))
-        if canonical is None:
-            unknown.append(f"{name} {data_type}")
-        else:
-            expressions.append(canonical)
-        if differs := _inexact(quote(str(name)), str(data_type)):
-            inexact[str(name)] = differs
-    history = ""
-    if versioned:
-        history = " FOR SYSTEM_TIME ALL"
-        if not explicit_period:
-            expressions += ["row_start", "row_end"]
-    source = f"{quote(database)}.{quote(table)}{history}"
-    if unknown or not expressions:
-        counted = row(connection, f"SELECT COUNT(*) FROM {source}")  # noqa: S608 - identifiers are quoted
-        note = f"no fingerprint for columns of type: {', '.join(unknown)}" if unknown else "no columns are visible"
-        return int(counted[0]) if counted else 0, None, note
-    # CONCAT is NULL when it would be too long, or when a part is; CONCAT_WS would leave that part out.
-    joined = ", '|', ".join(expressions)
-    digest = f"SHA2(CONCAT({joined}), 256)"
-    # The server works a digest out anew wherever it is named, so one is only named twice where rows may have none.
-    packet = int(scalar(connection, "SELECT @@max_allowed_packet"))
-    hashed = f"COUNT({digest})" if longest > packet else "COUNT(*)"
-    total = f"COALESCE(SUM(CAST(CONV(LEFT({digest}, 15), 16, 10) AS UNSIGNED)), 0)"
-    flags = "".join(f", COALESCE(SUM({differs}), 0)" for differs in inexact.values())
-    summed = row(connection, f"SELECT COUNT(*), {hashed}, {total}{flags} FROM {source}")  # noqa: S608
-    if summed is None:
-        raise PreflightError(f"The table {table} cannot be counted.", "Check the account's SELECT privilege on it.")
-    count, complete, digests, *differing = (int(value) for value in summed)
-    if count != complete:
-        return count, None, f"{count - complete} rows are too long to be hashed by the server (max_allowed_packet)"
-    named = [f"{number} of column {name}" for name, number in zip(inexact, differing, strict=True) if number]
-    inexactly = f"a dump does not write these values exactly: {', '.join(named)}" if named else None
-    fingerprint = f"{VERSION}:{digests:x}"
-    if versioned:  # the same rows are all history to a server that takes another time for the end of time
-        fingerprint += f":{int(scalar(connection, f'SELECT COUNT(*) FROM {quote(database)}.{quote(table)}')):x}"  # noqa: S608
-    return count, fingerprint, inexactly
+    hashed = RowHash(connection, database, table, versioned)
+    if hashed.note:
+        return hashed.count(), None, hashed.note
+    sums = hashed.sums()
+    return sums.rows, sums.fingerprint, sums.note

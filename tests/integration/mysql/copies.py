@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from typing import Any
 
 from include.backup_engine.cancel import Cancellation
 from include.backup_engine.compare import Comparison, compare_with_snapshot
@@ -33,16 +34,16 @@ class Taken:
 
 
 def source_policy(
-    database: str, *, compression: Compression = "gzip", exclude_tables: tuple[str, ...] = ()
+    database: str, *, compression: Compression = "gzip", exclude_tables: tuple[str, ...] = (), **options: Any
 ) -> SourcePolicy:
     return SourcePolicy(
-        conn_id="source", database=database, compression=compression, exclude_tables=list(exclude_tables)
+        conn_id="source", database=database, compression=compression, exclude_tables=list(exclude_tables), **options
     )
 
 
-def take(endpoint: Endpoint, policy: SourcePolicy) -> Taken:
-    """Read the whole source."""
-    with read_source(endpoint, policy, Reporter(), Cancellation()) as source:
+def take(endpoint: Endpoint, policy: SourcePolicy, **options: int) -> Taken:
+    """Read the whole source. ``options``: ``turn`` and ``large_rows`` of :func:`read_source`."""
+    with read_source(endpoint, policy, Reporter(), Cancellation(), **options) as source:
         chunks = list(source.compressed())
         return Taken(chunks, source.facts(), policy.compression)
 

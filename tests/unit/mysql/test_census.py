@@ -69,13 +69,24 @@ def event(definition: str, status: str = "ENABLED", mode: str = "", zone: str = 
     return census({"information_schema.events": listed, "SHOW CREATE EVENT": shown}, **options).objects[0]
 
 
-def test_the_next_auto_increment_value_is_taken_out() -> None:
+@pytest.mark.parametrize("before", ["", "/*!50100 TABLESPACE `ts` */ "])
+def test_the_next_auto_increment_value_is_taken_out(before: str) -> None:
     one, other = (
-        table(f"CREATE TABLE `t` (`id` int AUTO_INCREMENT){extra} CHARSET=utf8mb4")
+        table(f"CREATE TABLE `t` (\n  `id` int AUTO_INCREMENT\n) {before}ENGINE=InnoDB{extra} CHARSET=utf8mb4")
         for extra in (" AUTO_INCREMENT=81", "")
     )
-    assert one == other
-    assert one != table("CREATE TABLE `t` (`id` int) CHARSET=utf8mb4")
+    assert one.definition_sha256 == other.definition_sha256
+    assert (one.auto_increment, other.auto_increment) == (81, None)
+    assert other != table("CREATE TABLE `t` (\n  `id` int\n) ENGINE=InnoDB CHARSET=utf8mb4")
+
+
+def test_a_comment_that_looks_like_one_stays() -> None:
+    one, other = (
+        table(f"CREATE TABLE `t` (\n  `id` int\n) ENGINE=InnoDB COMMENT=' ENGINE=x AUTO_INCREMENT={number}'")
+        for number in (7, 8)
+    )
+    assert one.definition_sha256 != other.definition_sha256
+    assert one.auto_increment is None
 
 
 def test_a_sequence_is_meant_whatever_its_schema_is_called() -> None:
