@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from include.backup_engine.accounts import ServerAccounts, encrypt_accounts, read_accounts
 from include.backup_engine.cancel import Cancellation
 from include.backup_engine.crypto.data_key import DataKey, Keyring
 from include.backup_engine.crypto.message import Encryptor
@@ -21,7 +22,7 @@ from include.backup_engine.errors import BackupError, KeyServiceDown
 from include.backup_engine.mysql.server import Endpoint
 from include.backup_engine.names import BackupName, encryption_context, source_prefix
 from include.backup_engine.policy import Policy, SourcePolicy
-from include.backup_engine.records import Chain, SourceFacts, StoredObject, Timings
+from include.backup_engine.records import AccountsFacts, Chain, SourceFacts, StoredObject, Timings
 from include.backup_engine.report import Reporter, megabytes, peak_memory, rate
 from include.backup_engine.source import describe, read_source
 from include.backup_engine.store.s3 import Vault
@@ -65,6 +66,11 @@ class BackupJob:
         return source_prefix(self.policy.vault.prefix, self.source) + self.name.sidecar_name
 
     @property
+    def accounts_key(self) -> str:
+        """Key of the server's accounts in the bucket, when the policy asks for them."""
+        return source_prefix(self.policy.vault.prefix, self.source) + self.name.accounts_name
+
+    @property
     def context(self) -> dict[str, str]:
         """The encryption context; the original format has none."""
         if self.source_policy.format == "v1":
@@ -73,7 +79,7 @@ class BackupJob:
 
 
 class Encryption:
-    """One data key, and the one message that is encrypted under it, in the format that the policy asks for."""
+    """One data key, and what is encrypted under it: the dump, in the format that the policy asks for, and accounts."""
 
     def __init__(self, job: BackupJob, keyring: Keyring, reporter: Reporter) -> None:
         self._job = job
@@ -104,7 +110,13 @@ class Encryption:
         """The encrypted stream."""
         return self._encryptor.encrypt(plaintext)
 
-    def sidecar(self, facts: SourceFacts, seconds: dict[str, float], stored: StoredObject | None) -> bytes:
+    def encrypt_accounts(self, found: ServerAccounts) -> tuple[bytes, AccountsFacts]:
+        """The server's accounts as a message of their own."""
+        return encrypt_accounts(found, self._data_key, self._job.context, self._job.name)
+
+    def sidecar(
+        self, facts: SourceFacts, seconds: dict[str, float], stored: StoredObject | None, accounts: AccountsFacts | None
+    ) -> bytes:
         """The sealed sidecar of what was encrypted; the data key is dropped with it.
 
         :param stored: what the store acknowledged, when that is known already.
@@ -120,6 +132,7 @@ class Encryption:
                 total=round(time.monotonic() - self._started, 3), stages=seconds, peak_memory_bytes=peak_memory()
             ),
             chain=job.chain,
+            accounts=accounts,
             attempt=job.attempt,
             airflow=job.origin,
         )
@@ -152,6 +165,7 @@ def back_up(
     started = time.monotonic()
     encryption = Encryption(job, keyring, reporter)
     with reporter.stage("Dump, compress, encrypt, upload"):
+        found = read_accounts(endpoint, reporter) if job.source_policy.accounts else None
         with read_source(endpoint, job.source_policy, reporter, cancellation, turn=job.chain.sequence) as source:
             sweep(job, vault, reporter)  # now that the source's lock keeps other attempts out
             with cancellation.action(vault.abort_current):
@@ -163,8 +177,14 @@ def back_up(
                 )
             facts = source.facts()
         tell_stored(reporter, stored, vault.last_request_id)
+    accounts = None
+    if found is not None:
+        with reporter.stage("Accounts"):
+            message, accounts = encryption.encrypt_accounts(found)
+            version_id = store_accounts(job, vault, [message], reporter, cancellation)
+            accounts = accounts.model_copy(update={"version_id": version_id})
     with reporter.stage("Sidecar"):
-        sidecar = encryption.sidecar(facts, reporter.seconds, stored)
+        sidecar = encryption.sidecar(facts, reporter.seconds, stored, accounts)
         commit(job, vault, sidecar, reporter)
     elapsed = time.monotonic() - started
     reporter.line(
@@ -201,6 +221,16 @@ def sweep(job: BackupJob, vault: Vault, reporter: Reporter) -> None:
         return
     for upload in swept:
         reporter.line("Aborted the unfinished upload of an earlier attempt", key=upload.key, began=upload.initiated)
+
+
+def store_accounts(
+    job: BackupJob, vault: Vault, message: Iterable[bytes], reporter: Reporter, cancellation: Cancellation
+) -> str | None:
+    """Store the encrypted accounts, over those of an attempt that was killed; returns S3's version id."""
+    with cancellation.action(vault.abort_current):
+        stored = vault.upload(job.accounts_key, message, cancelled=lambda: cancellation.requested)
+    tell_stored(reporter, stored, vault.last_request_id)
+    return stored.version_id
 
 
 def tell_stored(reporter: Reporter, stored: StoredObject, request_id: str | None) -> None:

@@ -1,8 +1,8 @@
 """Carrying out a retention plan: exactly what it says, each backup looked at again first, each in the evidence.
 
-The sidecar goes before the dump, and of each the current version last: at every moment a backup is either whole,
-or nothing that a reader would take for one. What a crash leaves is a dump without a sidecar, which a later plan
-sweeps.
+The sidecar goes first, then the accounts kept with the backup, then the dump, and of each the current version last: at
+every moment a backup is either whole, or nothing that a reader would take for one. What a crash leaves is a dump
+without a sidecar, which a later plan sweeps.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from include.backup_engine import evidence
 from include.backup_engine.errors import BackupError, RetentionRefused
+from include.backup_engine.names import ACCOUNTS_SUFFIX
 from include.backup_engine.records import Record
 from include.backup_engine.report import Reporter
 from include.backup_engine.retention import Decision, RetentionPlan
@@ -87,15 +88,16 @@ def _still_as_planned(decision: Decision, deleter: Vault) -> list[ObjectVersion]
         raise RetentionRefused("It is held by now.", _REMEDY)
     sidecar = [version for version in found if version.key == decision.sidecar_key]
     dump = [version for version in found if version.key == decision.key]
+    accounts = [version for version in found if version.key == decision.key + ACCOUNTS_SUFFIX]
     leftover = decision.backup_id is None
     if _current(dump) != (decision.version_id or "null") or _current(sidecar) != (
         None if leftover else decision.sidecar_version or "null"
     ):
         raise RetentionRefused("It has changed since it was planned.", _REMEDY)
-    for version in (*sidecar, *dump):
+    for version in (*sidecar, *accounts, *dump):
         if not version.marker and (lock := deleter.lock(version.key, version.version_id)):
             raise RetentionRefused(f"A version of {version.key} is {lock}.", _REMEDY)
-    return [*sidecar, *dump]
+    return [*sidecar, *accounts, *dump]
 
 
 def _current(versions: list[ObjectVersion]) -> str | None:

@@ -107,6 +107,10 @@ class BackupMissing(BackupError):
     """No backup of that name, or none that matches the selection."""
 
 
+class AccountsMissing(BackupError):
+    """The accounts of a server were asked for, and none were kept with this backup."""
+
+
 class RetentionRefused(BackupError):
     """A backup must not be deleted: it is locked, held, or not what the plan saw; or nothing may be deleted at all."""
 

@@ -17,6 +17,7 @@ from include.backup_engine.errors import BackupMissing
 Compression = Literal["gzip", "zstd"]
 
 SIDECAR_SUFFIX = ".encryption_info"
+ACCOUNTS_SUFFIX = ".accounts"
 SAFETY_SUFFIX = "-safety"
 """Behind a source's name: the backups of what recoveries of this source have overwritten."""
 _EXTENSION: dict[Compression, str] = {"gzip": "gz", "zstd": "zst"}
@@ -72,6 +73,11 @@ class BackupName:
     def sidecar_name(self) -> str:
         """The sidecar's name."""
         return self.object_name + SIDECAR_SUFFIX
+
+    @property
+    def accounts_name(self) -> str:
+        """The name of the server's encrypted accounts, which no catalogue takes for a backup."""
+        return self.object_name + ACCOUNTS_SUFFIX
 
     def __str__(self) -> str:
         return self.stem

@@ -108,6 +108,7 @@ class SourcePolicy(_Section):
     :param exclude_tables: names, each with the reason; a list of names gives none.
     :param consistency: the weakest verdict with which a backup is kept. Not ``exact`` by default: a view that someone
         creates in another database of the server costs that verdict, and should not cost the night's backup.
+    :param accounts: whether the accounts of its server are kept with each backup.
     """
 
     conn_id: str
@@ -119,11 +120,14 @@ class SourcePolicy(_Section):
     consistency: Verdict = "ddl-checked"
     fingerprints: Annotated[Fingerprints, BeforeValidator(_off)] = "full"
     staging_dir: Path | None = None
+    accounts: bool = False
 
     @model_validator(mode="after")
     def _original_is_gzip(self) -> SourcePolicy:
         if self.format == "v1" and self.compression != "gzip":
             raise ValueError("format v1 is the original's and always gzip")
+        if self.format == "v1" and self.accounts:
+            raise ValueError("format v1 is the original's and has no place for accounts")
         return self
 
 

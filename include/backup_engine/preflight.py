@@ -89,6 +89,11 @@ def _check_source(policy: SourcePolicy, endpoint: Endpoint, findings: Findings, 
         grants = Grants.of(connection)
         for missing in grants.missing_for_backup(server, policy.database):
             findings.require(False, f"The backup account lacks {missing}.", f"GRANT {missing} TO the account.")
+        findings.require(
+            not policy.accounts or grants.may_read_accounts(),
+            "The policy asks for the accounts of the server, and the backup account may not read them.",
+            "GRANT SELECT ON mysql.* TO the account, or set accounts: false.",
+        )
         findings.attempt(lambda: _check_program(server, findings))
         binary_log = variable(connection, "log_bin") == "ON"
         findings.attempt(lambda: ladder(server, grants, policy.database, binary_log, policy.consistency))

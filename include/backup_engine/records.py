@@ -233,6 +233,23 @@ class StoredObject(Record):
     parts: int | None = None
 
 
+class AccountsFacts(Record):
+    """The server's accounts, in an encrypted object of their own beside the backup (accounts.py).
+
+    :param accounts: how many, roles included.
+    :param message_id: base64.
+    :param version_id: S3's; ``None`` when the sidecar was sealed before the upload (staged.py).
+    """
+
+    object_name: str
+    accounts: int
+    roles: int
+    message_id: str
+    ciphertext_bytes: int
+    ciphertext_sha256: str
+    version_id: str | None = None
+
+
 class Timings(Record):
     """Seconds of wall time per stage, and the memory high-water mark of the process."""
 

@@ -7,7 +7,16 @@ files and sidecars stay. All steps must run where that folder is.
 
 from __future__ import annotations
 
-from include.backup_engine.backup import BackupJob, Encryption, commit, finished_already, sweep, tell_stored
+from include.backup_engine.accounts import ServerAccounts, read_accounts
+from include.backup_engine.backup import (
+    BackupJob,
+    Encryption,
+    commit,
+    finished_already,
+    store_accounts,
+    sweep,
+    tell_stored,
+)
 from include.backup_engine.cancel import Cancellation
 from include.backup_engine.crypto.data_key import Keyring
 from include.backup_engine.crypto.sidecar import parse
@@ -39,6 +48,9 @@ def dump_to_staging(job: BackupJob, endpoint: Endpoint, reporter: Reporter, canc
         with read_source(endpoint, job.source_policy, reporter, cancellation, turn=job.chain.sequence) as source:
             staging.write(staging.dump(job.name), source.compressed())
             facts = source.facts()
+        if job.source_policy.accounts:
+            found = read_accounts(endpoint, reporter)
+            staging.write(staging.accounts(job.name), [found.model_dump_json().encode()])
         staging.write(staging.facts(job.name), [facts.model_dump_json().encode()])
     reporter.line(
         f"Dumped {describe(facts)}",
@@ -57,7 +69,12 @@ def encrypt_staged(job: BackupJob, keyring: Keyring, reporter: Reporter) -> None
             encryption = Encryption(job, keyring, reporter)
             plaintext = reporter.watch(staging.consume(staging.dump(job.name)), "Encrypted")
             staging.write(staging.encrypted(job.name), encryption.encrypt(plaintext))
-            staging.write(staging.sidecar(job.name), [encryption.sidecar(facts, reporter.seconds, None)])
+            accounts = None
+            if job.source_policy.accounts:
+                found = ServerAccounts.model_validate_json(b"".join(staging.consume(staging.accounts(job.name))))
+                message, accounts = encryption.encrypt_accounts(found)
+                staging.write(staging.encrypted_accounts(job.name), [message])
+            staging.write(staging.sidecar(job.name), [encryption.sidecar(facts, reporter.seconds, None, accounts)])
     finally:
         discard_plaintext(job)
     reporter.line(f"Encrypted {job.name}", size=megabytes(staging.encrypted(job.name).stat().st_size))
@@ -84,6 +101,9 @@ def upload_staged(job: BackupJob, vault: Vault, reporter: Reporter, cancellation
             cancelled=lambda: cancellation.requested,
         )
         tell_stored(reporter, stored, vault.last_request_id)
+        if facts and facts.accounts:
+            message = staging.read(staging.encrypted_accounts(job.name))
+            store_accounts(job, vault, message, reporter, cancellation)
     commit(job, vault, sealed, reporter)
     reporter.line(f"Backup {job.name} made from the staging folder", stored=megabytes(stored.size))
 
@@ -91,11 +111,11 @@ def upload_staged(job: BackupJob, vault: Vault, reporter: Reporter, cancellation
 def discard_plaintext(job: BackupJob) -> None:
     """Remove what is in clear; harmless when it is gone."""
     staging = staging_of(job)
-    staging.discard(staging.dump(job.name), staging.facts(job.name))
+    staging.discard(staging.dump(job.name), staging.facts(job.name), staging.accounts(job.name))
 
 
 def discard_staged(job: BackupJob) -> None:
     """Remove all files of this backup, of an earlier try for example."""
     staging = staging_of(job)
     discard_plaintext(job)
-    staging.discard(staging.encrypted(job.name), staging.sidecar(job.name))
+    staging.discard(staging.encrypted(job.name), staging.encrypted_accounts(job.name), staging.sidecar(job.name))

@@ -65,6 +65,17 @@ class StoredBackup:
             self.traffic.bytes += len(chunk)
             yield chunk
 
+    def beside(self, object_name: str, version_id: str | None, max_bytes: int) -> bytes:
+        """A whole small object in the same folder.
+
+        :param version_id: as the sidecar has it; a copy in another bucket has other versions.
+        :raises BackupMissing: there is none.
+        """
+        recorded = self.facts.s3 if self.facts else None
+        pinned = version_id if recorded and recorded.bucket == self._vault.bucket else None
+        key = f"{self.stored.key.rpartition('/')[0]}/{object_name}"
+        return self._vault.get(key, version_id=pinned, max_bytes=max_bytes)
+
     def compressed(self) -> Iterator[bytes]:
         """The compressed dump. Nothing is released before it is authentic."""
         if self.opened.needs_verify:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
+from include.backup_engine.accounts import open_accounts
 from include.backup_engine.crypto.data_key import Keyring
 from include.backup_engine.errors import ContentIncomplete, StoredCopyDiffers, UnsupportedFormat
 from include.backup_engine.excerpt import Excerpt, check_names
@@ -30,6 +31,7 @@ class Verification(Record):
     :param longest_statement: bytes of the longest line or statement, which the target must take in one packet.
     :param seconds: of reading, decrypting and checking.
     :param excerpt: what was read, when that was some tables only; ``None``: all.
+    :param accounts: how many accounts of the server were read back; ``None``: none are kept with it, or not read.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Verification(Record):
     bytes_per_second: float
     peak_memory_bytes: int
     excerpt: Excerpt | None = None
+    accounts: int | None = None
 
 
 def verify(backup: StoredBackup, policy: Policy, keyring: Keyring, reporter: Reporter) -> Verification:
@@ -58,9 +61,24 @@ def verify(backup: StoredBackup, policy: Policy, keyring: Keyring, reporter: Rep
             sql_bytes += len(piece.data)
             statements.feed(piece.data)
         _check_content(backup, scanner, sql_bytes)
+    accounts = _verify_accounts(backup, policy, keyring, reporter)
     tables = len(scanner.contents.tables)
     what = f"Backup {backup.name} verified: every frame is authentic, {tables} tables"
-    return _verification(backup, reporter, what, started, sql_bytes, tables, statements.bytes)
+    verification = _verification(backup, reporter, what, started, sql_bytes, tables, statements.bytes)
+    return verification.model_copy(update={"accounts": accounts})
+
+
+def _verify_accounts(backup: StoredBackup, policy: Policy, keyring: Keyring, reporter: Reporter) -> int | None:
+    """Read back the accounts that are kept with the backup, if any."""
+    facts = backup.facts
+    if facts is None or facts.accounts is None:
+        return None
+    with reporter.stage("Accounts of the server"):
+        found = open_accounts(backup, policy, keyring)
+        reporter.line("Accounts are authentic", accounts=len(found.accounts), roles=found.roles)
+        if orphans := found.without_account(facts.census):
+            reporter.warn(f"Code belongs to accounts that are not among them: {', '.join(orphans)}")
+    return len(found.accounts)
 
 
 def verify_tables(

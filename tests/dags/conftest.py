@@ -55,6 +55,7 @@ def plant(
     mariadb_source.sql(
         f"GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON `{DATABASE}`.* TO backup@'%';"
         f"GRANT EXECUTE ON FUNCTION `{DATABASE}`.open_cases_of TO backup@'%';"
+        "GRANT SELECT ON mysql.* TO backup@'%';"
         "ALTER USER backup@'%' REQUIRE NONE"
     )
     create_account(mariadb_scratch, "drill_account.sql", "drill", "drill-secret")
@@ -65,7 +66,7 @@ def plant(
     common = {"conn_id": "surgicase_mysql", "database": DATABASE}
     document["sources"] = {
         "streamed": common,
-        "staged": common | {"compression": "zstd", "staging_dir": str(staging)},
+        "staged": common | {"compression": "zstd", "staging_dir": str(staging), "accounts": True},
         "original": common | {"format": "v1"},
     }
     policies = {}

@@ -38,7 +38,20 @@ def test_every_source_has_one_complete_backup_in_its_format(backed_up: Plant) ->
 def test_staging_keeps_the_encrypted_copy_and_nothing_in_clear(backed_up: Plant) -> None:
     names = sorted(path.name for path in backed_up.staging.iterdir())
     assert [name[-len(".encrypted.encryption_info") :] for name in names if name.endswith(".encryption_info")]
-    assert all(name.endswith((".encrypted", ".encryption_info")) for name in names), names
+    assert all(name.endswith((".encrypted", ".encryption_info", ".encrypted.accounts")) for name in names), names
+
+
+def test_the_accounts_that_the_policy_asks_for_are_kept_and_read_back_by_backup_and_drill(backed_up: Plant) -> None:
+    entry = Catalog(backed_up.vault).find("staged", "latest")
+    recorded = entry.sidecar.facts.accounts if entry.sidecar and entry.sidecar.facts else None
+    assert recorded is not None and recorded.accounts >= 2
+    assert backed_up.vault.head(f"{entry.key}.accounts").size == recorded.ciphertext_bytes
+    read_back = {
+        record.source: record.facts["verification"]["accounts"]
+        for _, _, record in evidence.records(backed_up.vault)
+        if record.kind == "backup"
+    }
+    assert read_back == {"staged": recorded.accounts, "streamed": None, "original": None}
 
 
 def test_backup_evidence_says_what_was_made_and_read_back(backed_up: Plant) -> None:
@@ -63,6 +76,7 @@ def test_a_drill_proves_every_source_equal(backed_up: Plant) -> None:
         assert (comparison["findings"], comparison["not_compared"]) == ([], [])
         assert comparison["tables"] == 46  # 45 tables and a sequence
         assert record.facts["scratch_is_gone"]
+        assert (record.facts["restoration"]["verified"]["accounts"] is not None) == (record.source == "staged")
     assert backed_up.scratch.sql("SHOW DATABASES LIKE 'drill\\_%%'") == []
 
 

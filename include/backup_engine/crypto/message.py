@@ -223,7 +223,8 @@ def _frame_aad(message_id: bytes, kind: bytes, sequence: int, length: int) -> by
 class Encryptor:
     """Encrypts one stream into one message.
 
-    :param data_key: used for this message only; each attempt to make a backup takes a new one.
+    :param data_key: of this backup only; each attempt to make one takes a new one. Each message under it has a key of
+        its own, which derives from its id.
     :param frame_length: plaintext bytes per frame.
     :param message_id: 32 bytes, random by default. A message id that was used before with this data key
         would repeat nonces and so disclose plaintext: give one only in a test.

@@ -25,6 +25,7 @@ from include.backup_engine.crypto.original import OriginalEncryptor
 from include.backup_engine.errors import SidecarMalformed, SidecarTampered, UnsupportedFormat
 from include.backup_engine.names import Compression
 from include.backup_engine.records import (
+    AccountsFacts,
     Census,
     Chain,
     Consistency,
@@ -130,6 +131,7 @@ class BackupFacts(Record):
     :param source: the policy's name of the database server and schema.
     :param attempt: which try of the task made it.
     :param airflow: dag_id, run_id, task_id; empty when made without Airflow.
+    :param accounts: ``None`` when the policy does not ask for them.
     :param s3: the stored object; ``None`` when the sidecar was sealed before the upload (staged.py).
     """
 
@@ -147,6 +149,7 @@ class BackupFacts(Record):
     fingerprint_seconds: float = 0.0
     timings: Timings
     chain: Chain
+    accounts: AccountsFacts | None = None
     attempt: int
     airflow: dict[str, str]
 

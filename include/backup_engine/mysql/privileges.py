@@ -112,6 +112,10 @@ class Grants:
             return has_privilege or self.has("SELECT", "mysql", "proc")
         return self.has("SHOW_ROUTINE") or self.has("SELECT")
 
+    def may_read_accounts(self) -> bool:
+        """Whether SHOW CREATE USER tells everything about other accounts (manuals of both, SHOW CREATE USER)."""
+        return self.has("SELECT", "mysql")
+
     def missing_for_backup(self, server: ServerIdentity, db: str) -> list[str]:
         """What a complete dump of the schema needs and the account lacks, as ``PRIVILEGE ON scope``."""
         scope = f"{quote(db)}.*"

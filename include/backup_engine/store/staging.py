@@ -49,9 +49,17 @@ class Staging:
         """Where what was learnt with the dump lies: names and counts, no rows."""
         return self.folder / (name.object_name.removesuffix(".encrypted") + ".facts")
 
+    def accounts(self, name: BackupName) -> Path:
+        """Where the accounts of the server lie: in clear."""
+        return self.folder / (name.object_name.removesuffix(".encrypted") + ".accounts")
+
     def encrypted(self, name: BackupName) -> Path:
         """Where the encrypted dump lies."""
         return self.folder / name.object_name
+
+    def encrypted_accounts(self, name: BackupName) -> Path:
+        """Where the encrypted accounts lie."""
+        return self.folder / name.accounts_name
 
     def sidecar(self, name: BackupName) -> Path:
         """Where the sidecar lies."""

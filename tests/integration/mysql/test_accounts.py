@@ -1,0 +1,144 @@
+"""Accounts of real servers: taken, dropped, created anew, and then the same; nothing else is ever run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from include.backup_engine.mysql.accounts import Account, take_accounts, understood
+from include.backup_engine.mysql.server import Endpoint
+from tests.integration.mysql.conftest import NewAccount, Pair
+
+ODD = 'it\'s "odd" ``x`` ; -- é'
+COMMON = f"""
+CREATE TABLE mirror_test.wards (id INT PRIMARY KEY, name VARCHAR(9), secret INT);
+CREATE PROCEDURE mirror_test.tidy() SELECT 1;
+CREATE FUNCTION mirror_test.one() RETURNS INT DETERMINISTIC RETURN 1;
+CREATE ROLE acc_reader; CREATE ROLE `acc chief`;
+GRANT SELECT ON mirror_test.* TO acc_reader;
+GRANT acc_reader TO `acc chief`;
+CREATE USER acc_alice@'%' IDENTIFIED BY 'Pa55-alice' REQUIRE SSL WITH MAX_USER_CONNECTIONS 7;
+CREATE USER acc_locked@'10.0.%' IDENTIFIED BY 'Pa55-locked' PASSWORD EXPIRE INTERVAL 90 DAY ACCOUNT LOCK;
+CREATE USER `acc {ODD}`@'%' IDENTIFIED BY 'Pa55-odd';
+CREATE USER ''@'acc.host';
+GRANT SELECT (id), UPDATE (name) ON mirror_test.wards TO acc_alice@'%';
+GRANT EXECUTE ON PROCEDURE mirror_test.tidy TO acc_alice@'%';
+GRANT EXECUTE ON FUNCTION mirror_test.one TO acc_alice@'%' WITH GRANT OPTION;
+GRANT SELECT, INSERT ON `mirror\\_%`.* TO acc_alice@'%' WITH GRANT OPTION;
+GRANT `acc chief` TO acc_alice@'%' WITH ADMIN OPTION;
+GRANT RELOAD, PROCESS ON *.* TO `acc {ODD}`@'%' WITH GRANT OPTION;
+GRANT PROXY ON acc_alice@'%' TO `acc {ODD}`@'%'
+"""
+OWN = {
+    "mariadb": """
+SET DEFAULT ROLE `acc chief` FOR acc_alice@'%';
+CREATE USER acc_two@'%' IDENTIFIED VIA mysql_native_password USING PASSWORD('it''s') OR unix_socket;
+GRANT BINLOG MONITOR ON *.* TO acc_two@'%' WITH GRANT OPTION MAX_QUERIES_PER_HOUR 9
+""",
+    "mysql": """
+SET DEFAULT ROLE `acc chief` TO acc_alice@'%';
+CREATE USER acc_two@'%' IDENTIFIED BY 'x' DEFAULT ROLE acc_reader, `acc chief` PASSWORD HISTORY 5
+  FAILED_LOGIN_ATTEMPTS 3 PASSWORD_LOCK_TIME 2 ATTRIBUTE '{"note": "it''s DEFAULT ROLE `x`"}';
+GRANT BACKUP_ADMIN, CLONE_ADMIN ON *.* TO acc_two@'%';
+SET GLOBAL partial_revokes = ON;
+GRANT SELECT, INSERT ON *.* TO acc_two@'%';
+REVOKE INSERT ON mirror_test.* FROM acc_two@'%'
+""",
+}
+
+
+def statements(text: str) -> list[str]:
+    return [part.strip() for part in text.replace("; --", "\0").split(";")]
+
+
+def prepare(pair: Pair, root: Endpoint) -> None:
+    with root.connect() as connection, connection.cursor() as cursor:
+        for statement in statements(COMMON + ";" + OWN[pair.flavour]):
+            cursor.execute(statement.replace("\0", "; --"))
+
+
+def drop(accounts: list[Account], root: Endpoint) -> None:
+    with root.connect() as connection, connection.cursor() as cursor:
+        for account in accounts:
+            kind = "ROLE" if account.host is None else "USER"
+            cursor.execute(f"DROP {kind} IF EXISTS {account.written}")
+
+
+def taken(pair: Pair, root: Endpoint) -> list[Account]:
+    with root.connect() as connection:
+        found = take_accounts(connection, pair.flavour)
+    return [account for account in found if account.user.startswith("acc") or account.host == "acc.host"]
+
+
+@pytest.fixture
+def accounts(pair: Pair, source: Endpoint, database: str) -> Iterator[list[Account]]:
+    prepare(pair, source)
+    found = taken(pair, source)
+    yield found
+    drop(found, source)
+    if pair.flavour == "mysql":
+        pair.source.sql("SET GLOBAL partial_revokes = OFF")
+
+
+def test_every_account_is_taken_and_understood(pair: Pair, accounts: list[Account]) -> None:
+    names = [account.name for account in accounts]
+    role = "@%" if pair.flavour == "mysql" else ""
+    odd = f"acc {ODD}".replace("``", "`")
+    users = ["@acc.host", f"{odd}@%", "acc_alice@%", "acc_locked@10.0.%", "acc_two@%"]
+    assert names == [f"acc chief{role}", f"acc_reader{role}", *users]
+    assert [account.role for account in accounts] == [True, True] + [False] * 5
+    refused = [s for account in accounts for s in (account.create, *account.grants) if not understood(s, account)]
+    assert refused == []
+    by_name = dict(zip(names, accounts, strict=True))
+    assert {"RELOAD", "PROCESS", "GRANT OPTION"} <= set(by_name[f"{odd}@%"].powers)
+    alice = by_name["acc_alice@%"]
+    assert alice.powers == []
+    assert "SELECT (`id`), UPDATE (`name`) ON `mirror_test`.`wards`" in alice.privileges
+    assert "EXECUTE ON FUNCTION `mirror_test`.`one` WITH GRANT OPTION" in alice.privileges
+    assert "SET DEFAULT ROLE `acc chief`" + ("@`%`" if role else "") in alice.privileges
+
+
+def test_no_privilege_that_is_shown_has_a_hash(accounts: list[Account]) -> None:
+    for account in accounts:
+        assert not any(word in " ".join(account.privileges) for word in ("IDENTIFIED", "PASSWORD", "0x", "'*"))
+
+
+def test_select_on_the_mysql_schema_is_enough(pair: Pair, accounts: list[Account], new_account: NewAccount) -> None:
+    assert taken(pair, new_account("SELECT ON mysql.*")) == accounts
+
+
+def test_what_is_run_does_nothing_else() -> None:
+    account = Account(user="a", host="%", role=False, create="", grants=[])
+    for statement in (
+        "CREATE USER `a`@`%` IDENTIFIED BY PASSWORD '*0A' REQUIRE SSL WITH MAX_USER_CONNECTIONS 7 ACCOUNT LOCK",
+        "GRANT SELECT (`x`), CREATE VIEW ON `d`.`t` TO `a`@`%`",
+        "GRANT ALL PRIVILEGES ON *.* TO `a`@`%` WITH GRANT OPTION",
+        "GRANT `r1`@`%`,`r2`@`%` TO `a`@`%` WITH ADMIN OPTION",
+        "REVOKE SELECT ON `d`.* FROM `a`@`%`",
+    ):
+        assert understood(statement, account), statement
+    for statement in (
+        "CREATE USER `a`@`%`, `b`@`%` IDENTIFIED BY 'x'; DROP USER `c`",
+        "CREATE USER `b`@`%`",
+        "CREATE ROLE `a`",
+        "ALTER USER `a`@`%` IDENTIFIED BY 'x'",
+        "DROP USER `a`@`%`",
+        "GRANT SELECT ON *.* TO `b`@`%`",
+        "GRANT SELECT ON *.* TO `a`@`%`, `b`@`%`",
+        "GRANT SELECT ON *.* TO `a`@`%` IDENTIFIED BY 'x'",
+        "GRANT SELECT ON *.* TO `a`@`%` -- `",
+        "GRANT SELECT ON *.* TO `a`@`%` WITH GRANT OPTION /* */",
+        "REVOKE SELECT ON *.* FROM `b`@`%`",
+        "SET GLOBAL read_only = 1",
+        "SET DEFAULT ROLE `r` FOR `b`@`%`",
+        "SET PASSWORD FOR `a`@`%` = 'x'",
+    ):
+        assert understood(statement, account) is None, statement
+
+
+def test_the_administrator_s_own_accounts_are_left_out(pair: Pair, source: Endpoint) -> None:
+    with source.connect() as connection:
+        users = {account.user for account in take_accounts(connection, pair.flavour)}
+    assert "root" in users
+    assert not users & {"mysql.sys", "mysql.session", "mysql.infoschema", "mariadb.sys", "PUBLIC"}

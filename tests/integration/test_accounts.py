@@ -1,0 +1,184 @@
+"""Accounts beside a backup: stored encrypted, bound to it, read back by every verification, gone when it is."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from include.backup_engine import evidence
+from include.backup_engine.accounts import open_accounts
+from include.backup_engine.crypto.sidecar import Sidecar
+from include.backup_engine.deletion import carry_out
+from include.backup_engine.errors import AccountsMissing, PreflightError, StoredCopyDiffers
+from include.backup_engine.preflight import preflight
+from include.backup_engine.report import Reporter
+from include.backup_engine.retention_survey import plan_retention
+from include.backup_engine.rewrap import Rewrapper, rewrap
+from include.backup_engine.store.catalog import Catalog
+from include.backup_engine.verify import verify
+from tests.integration.keyed import DATABASE, Site
+from tests.servers.localstack import Aws
+from tests.servers.mariadb import MariaDB
+
+PASSWORD = "Pa55-of-kept-nurse"
+OWNED = f"CREATE DEFINER = kept_nurse@'%' PROCEDURE {DATABASE}.tidy() SELECT 1"
+
+
+@pytest.fixture(scope="module")
+def site(aws: Aws, mariadb_source: MariaDB) -> Iterator[Site]:
+    mariadb_source.sql(f"CREATE USER kept_nurse@'%' IDENTIFIED BY '{PASSWORD}'; CREATE ROLE kept_role")
+    site = Site.new(aws, mariadb_source)
+    mariadb_source.sql(f"{OWNED}; GRANT SELECT ON {DATABASE}.* TO kept_role; GRANT kept_role TO kept_nurse@'%'")
+    site.document["sources"]["clinic"]["accounts"] = True
+    yield site
+    mariadb_source.sql("DROP USER kept_nurse@'%'; DROP ROLE kept_role")
+
+
+@pytest.fixture(scope="module")
+def night(site: Site) -> str:
+    return site.back_up()
+
+
+@pytest.fixture(scope="module")
+def secret(site: Site) -> str:
+    [[digest]] = site.server.sql(f"SELECT PASSWORD('{PASSWORD}')")
+    return str(digest)
+
+
+def key_of(site: Site, night: str) -> str:
+    return site.entry(night).key + ".accounts"
+
+
+def test_they_are_stored_and_opened_with_the_backup_s_key(site: Site, night: str, secret: str) -> None:
+    sidecar = site.entry(night).sidecar
+    assert isinstance(sidecar, Sidecar) and sidecar.accounts
+    stored = site.vault.head(key_of(site, night))
+    assert (stored.sse, stored.version_id) == ("aws:kms", sidecar.accounts.version_id)
+    assert sidecar.accounts.message_id != sidecar.iv
+    found = open_accounts(site.opened(night), site.policy(), site.keyring)
+    assert (len(found.accounts), found.roles) == (sidecar.accounts.accounts, sidecar.accounts.roles)
+    [nurse] = [account for account in found.accounts if account.user == "kept_nurse"]
+    assert nurse.privileges == ["`kept_role`"]
+    assert secret in nurse.create
+    assert secret not in repr(found)
+
+
+def test_the_catalogue_does_not_take_them_for_a_backup(site: Site, night: str) -> None:
+    assert site.entry(night).state == "complete"
+    assert all(not entry.key.endswith(".accounts") for entry in Catalog(site.vault).entries("clinic"))
+
+
+def test_no_log_and_no_clear_object_has_a_hash(site: Site, secret: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        night = site.back_up(reporter=Reporter(logging.getLogger("canary")))
+        site.verify(night)
+    assert "Accounts read" in caplog.text
+    assert secret not in caplog.text and secret[1:].lower() not in caplog.text.lower()
+    raw = site.entry(night).raw_sidecar
+    assert raw and secret.encode() not in raw and b"kept_role" not in raw
+    assert secret.encode() not in b"".join(site.vault.read(key_of(site, night)))
+
+
+def test_a_verification_reads_them_and_names_code_without_an_owner(
+    site: Site, night: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    verification = verify(site.opened(night), site.policy(), site.keyring, Reporter())
+    accounts = site.opened(night).facts.accounts  # type: ignore[union-attr]  # it is ours
+    assert accounts and verification.accounts == accounts.accounts
+    site.server.sql("DROP USER kept_nurse@'%'")
+    try:
+        later = site.back_up()
+    finally:
+        site.server.sql(f"CREATE USER kept_nurse@'%' IDENTIFIED BY '{PASSWORD}'; GRANT kept_role TO kept_nurse@'%'")
+    with caplog.at_level(logging.WARNING):
+        site.verify(later)
+    assert "not among them: kept_nurse@%" in caplog.text
+
+
+def test_those_of_another_night_are_not_taken(site: Site, night: str) -> None:
+    other, key = site.back_up(), key_of(site, night)
+    good = b"".join(site.vault.read(key))
+    for body in (b"".join(site.vault.read(key_of(site, other))), good[:-1], good[:-20] + b"x" + good[-19:]):
+        broken = _without_pin(site, night, body)
+        with pytest.raises(StoredCopyDiffers, match="not those that were stored with it"):
+            verify(broken, site.policy(), site.keyring, Reporter())
+
+
+def _without_pin(site: Site, night: str, body: bytes):  # type: ignore[no-untyped-def]  # a StoredBackup
+    """The backup as it is read from a replica, whose versions are others, with another object in place of ours."""
+    opened = site.opened(night)
+    opened.beside = lambda name, version, limit: body  # type: ignore[method-assign]
+    return opened
+
+
+def test_when_they_are_gone_the_verification_fails(site: Site) -> None:
+    night = site.back_up()
+    for version in site.vault.versions(key_of(site, night)):
+        site.vault.delete_version(version)
+    with pytest.raises(StoredCopyDiffers, match="are gone"):
+        site.verify(night)
+
+
+def test_a_backup_without_them_says_so(site: Site, aws: Aws, mariadb_source: MariaDB) -> None:
+    plain = Site.new(aws, mariadb_source)
+    mariadb_source.sql(OWNED)
+    night = plain.back_up()
+    assert "accounts" not in json.loads(plain.entry(night).raw_sidecar or b"")
+    with pytest.raises(AccountsMissing):
+        open_accounts(plain.opened(night), plain.policy(), plain.keyring)
+    assert verify(plain.opened(night), plain.policy(), plain.keyring, Reporter()).accounts is None
+
+
+def test_a_rewrapped_backup_opens_them_with_the_new_key(site: Site, night: str, aws: Aws) -> None:
+    new = site.key(aws)
+    policy = site.policy(further_data_key_ids=[new])
+    rewrapper = Rewrapper(site.keyring, site.vault, site.vault)
+    rewrap(site.entry(night), "clinic", new, policy, site.vault, site.keyring, Reporter(), rewrapper)
+    only = site.policy(allowed_data_keys=[new])
+    assert open_accounts(site.opened(night, new), only, site.keyring).accounts
+
+
+def test_preflight_names_the_missing_grant(site: Site, mariadb_source: MariaDB) -> None:
+    mariadb_source.sql(
+        "CREATE USER kept_backup@'%' IDENTIFIED BY 'x'; GRANT RELOAD ON *.* TO kept_backup@'%';"
+        f"GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON {DATABASE}.* TO kept_backup@'%';"
+        "GRANT SELECT ON mysql.proc TO kept_backup@'%'"
+    )
+    where = mariadb_source.endpoint
+    low = replace(site.root, host=where.host, port=where.port, unix_socket=None, user="kept_backup", password="x")
+
+    def check() -> None:
+        preflight("clinic", site.policy(), low, site.vault, site.keyring, site.keyring, Reporter())
+
+    try:
+        with pytest.raises(PreflightError) as refused:
+            check()
+        assert refused.value.remedy == "GRANT SELECT ON mysql.* TO the account, or set accounts: false."
+        mariadb_source.sql("GRANT SELECT ON mysql.* TO kept_backup@'%'")
+        check()
+    finally:
+        mariadb_source.sql("DROP USER kept_backup@'%'")
+
+
+def test_retention_deletes_them_with_their_backup(aws: Aws, site: Site) -> None:
+    own = Site.new(aws, site.server)
+    site.server.sql(OWNED)
+    own.document["sources"]["clinic"]["accounts"] = True
+    own.document["retention"] = {"daily": 1, "weekly": 0, "monthly": 0, "yearly": 0, "minimum": 1}
+    first, last = own.back_up(), own.back_up()
+    for night in (first, last):
+        backup_id = own.opened(night).facts.backup_id  # type: ignore[union-attr]  # it is ours
+        for kind, facts in (("backup", {"backup_id": backup_id}), ("drill", {"picked": {"backup_id": backup_id}})):
+            evidence.append(own.vault, own.vault, kind, "clinic", "passed", facts)  # type: ignore[arg-type]
+    policy, now = own.policy(), own.entry(last).taken_at + timedelta(hours=1)
+    keys = {night: key_of(own, night) for night in (first, last)}
+    plan = plan_retention("clinic", policy, own.vault, own.keyring, now)
+    assert carry_out(plan, own.vault, own.vault, own.vault, Reporter()).deleted
+    assert own.vault.versions(keys[first]) == ()
+    assert len(own.vault.versions(keys[last])) == 1
+    assert own.vault.versions(keys[first].removesuffix(".accounts")) == ()
