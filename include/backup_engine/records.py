@@ -157,7 +157,8 @@ class Section(Record):
     :param compressed_offset: where the gzip member or zstd frame that holds ``sql_offset`` starts in the
         compressed stream (= the plaintext of the message), so that a reader can start there.
     :param member_sql_offset: the SQL offset at which that member starts.
-    :param rows: rows counted in the stream, when the dump's layout shows them.
+    :param rows: of a table, counted in the stream.
+    :param rows_hash: of the same rows (mysql/row_hash.py); None in backups that do not say.
     """
 
     kind: Literal["settings", "table", "sequence", "code"]
@@ -167,6 +168,7 @@ class Section(Record):
     compressed_offset: int
     member_sql_offset: int
     rows: int | None = None
+    rows_hash: str | None = None
 
 
 class StreamFacts(Record):

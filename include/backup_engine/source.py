@@ -124,9 +124,11 @@ class SourceReader:
     def _end_section(self) -> None:
         if self._sections:
             last = self._sections[-1]
-            length = self._compressor.bytes_in - last.sql_offset
-            rows = self._dump.contents.tables.get(last.name) if last.kind == "table" else None
-            self._sections[-1] = last.model_copy(update={"sql_length": length, "rows": rows})
+            seen: dict[str, object] = {"sql_length": self._compressor.bytes_in - last.sql_offset}
+            if last.kind == "table":
+                contents = self._dump.contents
+                seen |= {"rows": contents.tables.get(last.name), "rows_hash": contents.row_hashes.get(last.name)}
+            self._sections[-1] = last.model_copy(update=seen)
 
     def _take_census(self) -> Census:
         connection, database = self._snapshot.connection, self._policy.database
@@ -220,7 +222,7 @@ class SourceReader:
             tools={
                 "dump": self._program.version,
                 "python": platform.python_version(),
-                **{name: version(name) for name in ("cryptography", "isal", "zstandard", "boto3")},
+                **{name: version(name) for name in ("cryptography", "isal", "zstandard", "xxhash", "boto3")},
             },
             fingerprints=self._policy.fingerprints,
             fingerprint_seconds=self._fingerprint_seconds,

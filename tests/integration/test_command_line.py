@@ -36,7 +36,7 @@ from tests.servers.localstack import Aws
 from tests.servers.mariadb import MariaDB
 from tests.servers.processes import ROOT
 
-NEEDED = ["boto3", "cryptography", "isal", "zstandard", "pydantic", "pyyaml", "pymysql"]
+NEEDED = ["boto3", "cryptography", "isal", "zstandard", "xxhash", "pydantic", "pyyaml", "pymysql"]
 DATABASE, PASSWORD = "cli_clinic", "s3cret passw0rd"
 NIGHT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SCHEMA = f"""

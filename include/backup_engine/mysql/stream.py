@@ -1,4 +1,4 @@
-"""Watching a dump pass by: which objects it holds, where each table lies, how many rows it writes.
+"""Watching a dump pass by: which objects it holds, where each table lies, how many rows it writes, and their hash.
 
 The dump programs announce each part in a comment on a line of its own (``-- Table structure for table `x```)
 and escape newlines inside values, so a line that starts with ``-- `` is theirs. The exception are the bodies
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from include.backup_engine.mysql.row_hash import RowHash
 from include.backup_engine.records import Coordinates
 
 SectionKind = Literal["settings", "table", "sequence", "code"]
@@ -20,6 +21,7 @@ SectionKind = Literal["settings", "table", "sequence", "code"]
 _HOLD_BACK = 1024  # longer than any announcement, so that none is cut in two
 _MARK = re.compile(rb"\n(?=-- |DELIMITER |/\*!50106 CREATE\*/ )([^\n]*)(?=(\n/\*!50)?)")
 _NAMED = re.compile(rb"-- (Table structure for table|Sequence structure for|Final view structure for view) `(.+)`\Z")
+_ROWS = re.compile(rb"-- Dumping data for table `(.+)`\Z")
 _POSITION = re.compile(rb"-- CHANGE (?:MASTER|REPLICATION SOURCE) TO .*_LOG_FILE='([^']+)', .*_LOG_POS=(\d+)")
 _CODE = (
     b"-- Temporary table structure for view",  # MariaDB
@@ -42,10 +44,12 @@ class Piece:
 class DumpContents:
     """What was seen so far.
 
-    :param tables: rows per table; ``None`` where the dump's layout does not show them.
+    :param tables: rows per table; ``None``: its rows are not dumped, or written in a way that is not known here.
+    :param row_hashes: of the same rows (row_hash.py), where they are known.
     """
 
     tables: dict[str, int | None] = field(default_factory=dict)
+    row_hashes: dict[str, str] = field(default_factory=dict)
     sequences: list[str] = field(default_factory=list)
     views: list[str] = field(default_factory=list)
     routines: int = 0
@@ -58,37 +62,6 @@ class DumpContents:
     """Whether the dump program's own end marker was seen."""
 
 
-class _Tally:
-    """Occurrences of a byte string, also across the borders of pieces."""
-
-    def __init__(self, needle: bytes) -> None:
-        self._needle = needle
-        self._overlap = len(needle) - 1
-        self._tail = b""
-        self.count = 0
-
-    def feed(self, data: bytes) -> None:
-        self.count += data.count(self._needle) + (self._tail + data[: self._overlap]).count(self._needle)
-        self._tail = (self._tail + data[-self._overlap :])[-self._overlap :]
-
-
-class _RowCount:
-    """Rows in the INSERTs of one table, for the layout that puts each row on a line (MariaDB 10.11 and later)."""
-
-    def __init__(self) -> None:
-        self._rows = _Tally(b"\n(")
-        self._inserts = _Tally(b"\nINSERT INTO ")
-        self._row_per_line = _Tally(b" VALUES\n")
-
-    def feed(self, data: bytes) -> None:
-        for tally in (self._rows, self._inserts, self._row_per_line):
-            tally.feed(data)
-
-    @property
-    def rows(self) -> int | None:
-        return self._rows.count if self._inserts.count == self._row_per_line.count else None
-
-
 class StreamScanner:
     """Cuts a dump into sections and fills :attr:`contents` as it passes."""
 
@@ -98,7 +71,7 @@ class StreamScanner:
         self._in_body = False
         self._bodies: Literal["triggers", "routines", "events"] = "triggers"
         self._table = ""
-        self._row_count: _RowCount | None = None
+        self._rows: RowHash | None = None
 
     def scan(self, chunks: Iterable[bytes]) -> Iterator[Piece]:
         """Pass the stream on; at most 1 KiB is held back."""
@@ -124,8 +97,8 @@ class StreamScanner:
             yield self._piece(rest)
 
     def _piece(self, data: bytes) -> Piece:
-        if self._row_count:
-            self._row_count.feed(data)
+        if self._rows:
+            self._rows.feed(data)
         starts, self._starts = self._starts, None
         return Piece(data, starts)
 
@@ -148,8 +121,9 @@ class StreamScanner:
             contents.completed = True
         elif found := _POSITION.match(line):
             contents.coordinates = Coordinates(binlog_file=found[1].decode(), binlog_position=int(found[2]))
-        elif line.startswith(b"-- Dumping data for table"):
-            self._row_count = _RowCount()
+        elif found := _ROWS.match(line):
+            self._table = _unquoted(found[1])
+            self._rows = RowHash()
         elif line.startswith(_CODE) or _NAMED.match(line):
             return self._section(line)
         return None
@@ -160,9 +134,8 @@ class StreamScanner:
         contents.started = True
         self._bodies = "triggers"
         named = _NAMED.match(line)
-        name = named[2].decode().replace("``", "`") if named else ""
+        name = _unquoted(named[2]) if named else ""
         if line.startswith(b"-- Table structure"):
-            self._table = name
             contents.tables[name] = None
             return "table", name
         if line.startswith(b"-- Sequence structure"):
@@ -177,6 +150,12 @@ class StreamScanner:
         return "code", ""
 
     def _end_of_rows(self) -> None:
-        if self._row_count:
-            self.contents.tables[self._table] = self._row_count.rows
-            self._row_count = None
+        if self._rows:
+            self.contents.tables[self._table] = self._rows.rows
+            if value := self._rows.value:
+                self.contents.row_hashes[self._table] = value
+            self._rows = None
+
+
+def _unquoted(name: bytes) -> str:
+    return name.decode().replace("``", "`")

@@ -55,14 +55,9 @@ def test_what_the_stream_showed_is_recorded(taken: Taken, pair: Pair) -> None:
     assert sorted(stream.views) == sorted(item.name for item in census.objects if item.kind == "view")
     assert (stream.routines, stream.triggers, stream.events) == (8 if pair.flavour == "mariadb" else 7, 7, 3)
     counted = {section.name: section.rows for section in stream.sections if section.kind == "table"}
-    assert counted.keys() == {table.name for table in census.tables if table.kind == "table"}
-    rows_of = {table.name: table.rows for table in census.tables}
-    uncounted = {name for name, count in counted.items() if count is None}
-    if pair.flavour == "mariadb":
-        assert uncounted == {"case_status_audit", "users"}
-    else:  # many rows on one line
-        assert uncounted == {table.name for table in census.tables if table.rows}
-    assert all(count in (None, rows_of[name]) for name, count in counted.items())
+    assert counted == {table.name: table.rows for table in census.tables if table.kind == "table"}
+    hashes = [section.rows_hash for section in stream.sections if section.rows]
+    assert len(set(hashes)) == len(hashes) > 30
 
 
 def test_the_table_index_leads_to_each_table(taken: Taken) -> None:

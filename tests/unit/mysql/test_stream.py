@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from xxhash import xxh3_64_intdigest
 
 from include.backup_engine.mysql.stream import DumpContents, Piece, StreamScanner
 from include.backup_engine.records import Coordinates
@@ -36,9 +37,23 @@ def contents(text: bytes) -> DumpContents:
     return scan([text])[1]
 
 
+def hashed(*rows: bytes) -> str:
+    return f"1:{sum(map(xxh3_64_intdigest, rows)) % 2**64:016x}"
+
+
+MARIADB_HASHES = (
+    hashed(rb"1,'it\'s; a \"case\"\n-- Table structure for table `nope`\n(2,'", b"2,';'", b"3,NULL", b"4,0xDEADBEEF"),
+    hashed(*(b"1,'%s 06:00:00.000000','%s'" % (start, end) for start, end in (
+        (b"2023-03-01", b"2023-03-02 06:00:00.000000"), (b"2023-03-02", b"2106-02-07 06:28:15.999999"),
+    ))),
+    hashed(),
+)  # fmt: skip
+
+
 def test_a_mariadb_dump() -> None:
     assert contents(MARIADB) == DumpContents(
-        tables={"cases": 4, "history": None, "waiting`list": 0},
+        tables={"cases": 4, "history": 2, "waiting`list": 0},
+        row_hashes=dict(zip(("cases", "history", "waiting`list"), MARIADB_HASHES, strict=True)),
         sequences=["mrn_seq"],
         views=["a_board"],
         routines=2,
@@ -50,9 +65,10 @@ def test_a_mariadb_dump() -> None:
     )
 
 
-def test_a_mysql_dump_shows_no_rows() -> None:
+def test_a_mysql_dump() -> None:
     assert contents(MYSQL) == DumpContents(
-        tables={"cases": None},
+        tables={"cases": 4},
+        row_hashes={"cases": hashed(b"1,'it\\'s;'", b"2,'\\n(3,'", b"3,_binary 'x'", b"4,NULL")},
         views=["a_board"],
         routines=1,
         coordinates=Coordinates(binlog_file="binlog.000002", binlog_position=157),

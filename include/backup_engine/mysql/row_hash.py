@@ -1,0 +1,168 @@
+r"""The stream hash: of the rows that a dump writes of one table, whatever their order.
+
+A row is the text between its parentheses, as the dump program writes it. XXH3 makes a number of 64 bits of each, and
+these are summed modulo 2**64: neither the order of rows nor how many stand in an INSERT matters, and unlike XOR a sum
+does not lose pairs of equal rows. It costs the source nothing, since the dump passes by anyway. It is an oracle of
+equality between honest copies, not a defence against somebody who can write both: whoever knows XXH3 can make a row
+with the number of another. That a dump is authentic is for the message to show.
+
+Two facts about dumps keep this fast: a value never holds a raw newline, so what ends with ``;\n`` is a statement, and
+where each row has its line (MariaDB 10.11 and later) what stands between rows cannot stand in a value. On one line
+(MySQL, older MariaDB) it can; there a row ends where its quotes are even, escaped ones not counted. In a dump
+backslashes escape, since the program empties the SQL mode first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from xxhash import xxh3_64, xxh3_64_intdigest
+
+VERSION = "1"
+_NAME = rb"(?:`(?:[^`]|``)*+`|\w++)"
+_HEAD = re.compile(rb"\nINSERT INTO " + _NAME + rb" (?:\(" + _NAME + rb"(?:, ?" + _NAME + rb")*+\) )?VALUES([ \n])\(")
+_BEGINNING = b"\nINSERT INTO "
+_LINE_EACH, _ON_ONE_LINE = b"),\n(", b"),("
+_AT_ONCE = 1 << 16
+"""Bytes that are gone through at once: as many as stay in a processor's cache meanwhile."""
+_LONG = 1 << 16
+"""Bytes of an unfinished row after which it is hashed as far as it is there, so that it is read once, and not kept."""
+_HEAD_LIMIT = 1 << 20
+"""More than the names of a table's columns can have (4096 of 64 characters)."""
+
+
+class RowHash:
+    """Counts and hashes the rows of one table, from the text of its INSERTs and of what stands around them."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._sum = 0
+        self._between: bytes | None = None
+        """What stands between two rows of the statement that is open."""
+        self._rest = b"\n"
+        self._long: xxh3_64 | None = None
+        """Of the beginning of an unfinished row, when that is long."""
+        self._long_is_open = False
+        """Whether that beginning ends inside a string."""
+        self._readable = True
+
+    @property
+    def rows(self) -> int | None:
+        """Rows, once their last INSERT has ended; ``None``: they are written in a way that is not known here."""
+        return self._count if self._readable and self._between is None else None
+
+    @property
+    def value(self) -> str | None:
+        """``version:sum``, the sum in hex; ``None``: as for :attr:`rows`."""
+        return None if self.rows is None else f"{VERSION}:{self._sum % (1 << 64):016x}"
+
+    def feed(self, data: bytes) -> None:
+        """Take the next part of the dump, which begins with a whole line."""
+        for start in range(0, len(data), _AT_ONCE):
+            self._feed(data[start : start + _AT_ONCE])
+
+    def _feed(self, data: bytes) -> None:
+        text = self._rest + data
+        while self._readable:
+            if self._between is None:
+                begin = text.find(_BEGINNING)
+                head = _HEAD.match(text, begin) if begin >= 0 else None
+                if not head:
+                    self._rest = self._unfinished_head(text, begin)
+                    return
+                self._between = _LINE_EACH if head[1] == b"\n" else _ON_ONE_LINE
+                text = text[head.end() :]
+            rows, after = self._split(text)
+            if after is None:
+                self._rest = self._shortened(self._take(rows))
+                return
+            self._take([*rows, b""])
+            text = after
+
+    def _unfinished_head(self, text: bytes, begin: int) -> bytes:
+        """What is to be kept of a text without a whole beginning of an INSERT."""
+        if begin < 0:
+            last_line = text[text.rfind(b"\n") :]
+            return last_line if _BEGINNING.startswith(last_line) else b""
+        self._readable = len(text) - begin < _HEAD_LIMIT and text.find(b";\n", begin) < 0
+        return text[begin:]
+
+    def _split(self, text: bytes) -> tuple[list[bytes], bytes | None]:
+        """The rows up to where the statement ends, or goes on in lines, and the text from there on.
+
+        ``None``: it does neither, and the last row is not whole.
+        """
+        if self._between == _ON_ONE_LINE:
+            return self._split_one_line(text)
+        rows = text.split(_LINE_EACH)
+        if text.count(b"\n") < len(rows):  # each is between two rows; counting is the quicker search
+            return rows, None
+        end = text.find(b");\n")
+        if end < 0:
+            return rows, None
+        self._between = None
+        return text[:end].split(_LINE_EACH), text[end + 2 :]
+
+    def _split_one_line(self, text: bytes) -> tuple[list[bytes], bytes | None]:
+        line, newline, after = text.partition(b"\n")
+        if not newline or (line.endswith(b"),") and not after):
+            return self._split_line(text), None
+        rows = self._split_line(line[:-2])
+        if line.endswith(b");"):
+            self._between, after = None, newline + after
+        else:  # after a list of columns, MariaDB puts the first row on the line of the INSERT
+            self._between, after = _LINE_EACH, after[1:]
+            self._readable = text.startswith(b"),\n(", len(line) - 2)
+        return rows, after
+
+    def _split_line(self, text: bytes) -> list[bytes]:
+        rows = text.split(_ON_ONE_LINE)
+        plain = _without_escapes(text)
+        odd = [row.count(b"'") & 1 for row in (rows if plain is text else plain.split(_ON_ONE_LINE))]
+        odd[0] ^= self._long_is_open
+        last = odd.pop()
+        return rows if 1 not in odd else list(_joined(rows, [*odd, last]))
+
+    def _take(self, rows: list[bytes]) -> bytes:
+        """Hash all but the last, which is returned."""
+        last = rows.pop()
+        if rows and self._long is not None:
+            self._long.update(rows.pop(0))
+            self._sum += self._long.intdigest()
+            self._count += 1
+            self._long, self._long_is_open = None, False
+        self._sum += sum(map(xxh3_64_intdigest, rows))
+        self._count += len(rows)
+        return last
+
+    def _shortened(self, row: bytes) -> bytes:
+        """The end of an unfinished row; what comes before is hashed already, if that is long."""
+        if len(row) <= _LONG:
+            return row
+        cut = len(row) - len(_LINE_EACH)
+        cut -= (cut - len(row[:cut].rstrip(b"\\"))) & 1  # not between a backslash and what it escapes
+        self._long = self._long or xxh3_64()
+        self._long.update(row[:cut])
+        if self._between == _ON_ONE_LINE:
+            self._long_is_open ^= bool(_without_escapes(row[:cut]).count(b"'") & 1)
+        return row[cut:]
+
+
+def _without_escapes(text: bytes) -> bytes:
+    """The text without escaped quotes; nothing that was apart gets together."""
+    return text.replace(b"\\\\", b"_").replace(b"\\'", b"_") if b"\\" in text else text
+
+
+def _joined(pieces: list[bytes], odd: list[int]) -> Iterator[bytes]:
+    """Pieces put together where they were cut inside a string: until their quotes are even."""
+    parts: list[bytes] = []
+    inside = 0
+    for piece, is_odd in zip(pieces, odd, strict=True):
+        parts.append(piece)
+        inside ^= is_odd
+        if not inside:
+            yield _ON_ONE_LINE.join(parts)
+            parts = []
+    if parts:
+        yield _ON_ONE_LINE.join(parts)

@@ -1,0 +1,152 @@
+"""The stream hash: it depends on the rows, and on nothing else."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from xxhash import xxh3_64_intdigest
+
+from include.backup_engine.mysql import row_hash
+from include.backup_engine.mysql.row_hash import RowHash
+
+Value = None | int | str | bytes
+Row = tuple[Value, ...]
+
+ESCAPES = {0: "\\0", 10: "\\n", 13: "\\r", 26: "\\Z", 34: '\\"', 39: "\\'", 92: "\\\\"}  # mysql_real_escape_string()
+HOSTILE = [
+    "),(",
+    "),\n(",
+    ");\n",
+    "'",
+    "''",
+    "\\",
+    "\\'",
+    '"',
+    "\0",
+    "\n",
+    "\r",
+    ";",
+    ",",
+    "(",
+    ")",
+    "`",
+    "🩺",
+    "é",
+    "1",
+]
+texts = st.lists(st.sampled_from(HOSTILE) | st.text(max_size=4), max_size=8).map("".join)
+values = st.none() | st.integers(-(2**63), 2**64) | texts | st.binary(max_size=5)
+tables = st.integers(1, 4).flatmap(lambda columns: st.lists(st.tuples(*[values] * columns), max_size=12))
+LAYOUTS = ["one line", "line per row", "line per row, with columns", "one line, with columns"]
+
+
+def written(value: Value) -> bytes:
+    if value is None:
+        return b"NULL"
+    if isinstance(value, int):
+        return b"%d" % value
+    if isinstance(value, bytes):
+        return b"0x" + value.hex().upper().encode() if value else b"''"
+    return b"'" + value.translate(ESCAPES).encode() + b"'"
+
+
+def row_text(row: Row) -> bytes:
+    return b",".join(map(written, row))
+
+
+def dump(rows: list[Row], layout: str, per_insert: int) -> bytes:
+    """As the programs write a table's rows: MySQL's, MariaDB's, and either for a table with a generated column."""
+    columns = b"(`a`,`b``) VALUES\n(`, `x y`, row_start) " if "columns" in layout else b""
+    first, between = (b"\n", b",\n") if layout == "line per row" else (b" ", b"," if "one line" in layout else b",\n")
+    text = (
+        b"-- Dumping data for table `t``(`\n--\n\nLOCK TABLES `t` WRITE;\n/*!40000 ALTER TABLE `t` DISABLE KEYS */;\n"
+    )
+    for start in range(0, len(rows), per_insert):
+        group = [b"(" + row_text(row) + b")" for row in rows[start : start + per_insert]]
+        text += b"INSERT INTO `t``(` " + columns + b"VALUES" + first + between.join(group) + b";\n"
+    return text + b"/*!40000 ALTER TABLE `t` ENABLE KEYS */;\nUNLOCK TABLES;\n"
+
+
+def hashed(chunks: Iterable[bytes]) -> tuple[int | None, str | None]:
+    found = RowHash()
+    for chunk in chunks:
+        found.feed(chunk)
+    return found.rows, found.value
+
+
+def expected(rows: list[Row]) -> tuple[int, str]:
+    return len(rows), f"1:{sum(xxh3_64_intdigest(row_text(row)) for row in rows) % 2**64:016x}"
+
+
+def cut(text: bytes, borders: Iterable[int]) -> list[bytes]:
+    ends = sorted(border % (len(text) + 1) for border in borders)
+    return [text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True)]
+
+
+@pytest.mark.parametrize("long", [row_hash._LONG, 5])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_rows_count_and_nothing_else(layout: str, long: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not their order, not their grouping into INSERTs, not where the stream is cut, not whether a row is long."""
+    monkeypatch.setattr(row_hash, "_LONG", long)
+
+    @given(tables, st.randoms(use_true_random=False), st.integers(1, 5), st.lists(st.integers(0, 4000), max_size=25))
+    @example([("),(",), ("'),('",), ("\\",), ("\\'),(\\",)], random.Random(1), 2, list(range(400)))
+    @example([("x" * 40 + "\\\\\\'),(" * 9,), (None,)], random.Random(1), 2, list(range(0, 400, 7)))
+    def check(rows: list[Row], order: random.Random, per_insert: int, borders: list[int]) -> None:
+        shuffled = order.sample(rows, len(rows))
+        assert hashed(cut(dump(shuffled, layout, per_insert), borders)) == expected(rows)
+
+    check()
+
+
+@given(tables.filter(len), st.data())
+def test_every_change_shows(rows: list[Row], data: st.DataObject) -> None:
+    """A row that is lost, doubled or altered."""
+    victim = data.draw(st.integers(0, len(rows) - 1))
+    lost, doubled = rows[:victim] + rows[victim + 1 :], [*rows, rows[victim]]
+    altered = [*lost, (*rows[victim][:-1], data.draw(values.filter(lambda v: written(v) != written(rows[victim][-1]))))]
+    found = {hashed([dump(some, "one line", 3)])[1] for some in (rows, lost, doubled, altered)}
+    assert len(found) == 4
+
+
+def test_equal_rows_do_not_cancel_each_other() -> None:
+    once, thrice = [(1, "a")], [(1, "a")] * 3
+    assert hashed([dump(once, "one line", 9)]) != hashed([dump(thrice, "one line", 9)]) == expected(thrice)
+
+
+def test_layouts_give_the_same_hash() -> None:
+    rows: list[Row] = [(1, "it's"), (2, None), (3, b"\x00\xff")]
+    assert {hashed([dump(rows, layout, 2)]) for layout in LAYOUTS} == {expected(rows)}
+
+
+@pytest.mark.parametrize("between", [b",", b",\n"])
+def test_a_long_row_is_neither_kept_nor_read_twice(between: bytes) -> None:
+    row = b"1,'" + rb"it\'s \\ ),(\n" * 1_000_000 + b"'"
+    text = b"\nINSERT INTO `t` VALUES (" + row + b")" + between + b"(2)" + between + b"(" + row + b");\n"
+    found, longest, started = RowHash(), 0, time.process_time()
+    for start in range(0, len(text), 1 << 16):
+        found.feed(text[start : start + (1 << 16)])
+        longest = max(longest, len(found._rest))
+    assert time.process_time() - started < 20  # it takes a second; more than linear would be minutes
+    assert longest < 1 << 18
+    hashes = xxh3_64_intdigest(row) * 2 + xxh3_64_intdigest(b"2")
+    assert (found.rows, found.value) == (3, f"1:{hashes % 2**64:016x}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\nINSERT INTO t SET a = 1;\n",
+        b"\nINSERT INTO `t` VALUES (1),(2)\n;\n",
+        b"\nINSERT INTO `t` VALUES (1),(2)",
+        b"\nINSERT INTO `t` (`a`, `b` VALUES (1);\nINSERT INTO `t` VALUES (1);\n",
+    ],
+)
+def test_what_no_dump_program_writes_is_not_counted_wrongly(text: bytes) -> None:
+    for chunks in ([text], cut(text, range(len(text)))):
+        assert hashed(chunks) == (None, None)
