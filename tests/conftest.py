@@ -48,7 +48,7 @@ def pytest_unconfigure() -> None:
 @pytest.fixture(scope="session")
 def mariadb_source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
     """A database server to back up."""
-    with MariaDB(tmp_path_factory.mktemp("mariadb-source")) as server:
+    with MariaDB(tmp_path_factory.mktemp("mariadb-source"), tls=True) as server:
         yield server
 
 
@@ -62,7 +62,7 @@ def mariadb_scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaD
 @pytest.fixture(scope="session")
 def mariadb_11(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
     """A MariaDB of the 11.8 series, to back up and to restore into."""
-    with MariaDB(tmp_path_factory.mktemp("mariadb-11"), tree=Tree.of("mariadb")) as server:
+    with MariaDB(tmp_path_factory.mktemp("mariadb-11"), tree=Tree.of("mariadb"), tls=True) as server:
         yield server
 
 

@@ -30,7 +30,7 @@ from include.backup_engine.mysql.dump import Dump, check_completeness, dump_argu
 from include.backup_engine.mysql.extent import LARGE_TABLE_ROWS, Extent
 from include.backup_engine.mysql.privileges import Grants
 from include.backup_engine.mysql.server import Endpoint, identify, kill_connection, variable
-from include.backup_engine.mysql.snapshot import Snapshot, ladder, open_snapshot, schema_changed
+from include.backup_engine.mysql.snapshot import MUCH_HISTORY, Snapshot, ladder, open_snapshot, schema_changed
 from include.backup_engine.policy import SourcePolicy
 from include.backup_engine.records import Census, Section, ServerIdentity, SourceFacts, StreamFacts, TableFacts
 from include.backup_engine.report import Reporter, megabytes
@@ -170,6 +170,11 @@ class SourceReader:
         finally:
             connection.close()
         everything = {table.name for table in taken.tables}
+        if (grown := snapshot.history_grown or 0) > MUCH_HISTORY:
+            self._reporter.warn(
+                f"While the snapshot was open, the server had to keep the old rows of {grown:,} transactions;"
+                " take the backup of a replica, or at a quieter hour"
+            )
         if snapshot.method == "none":
             taken = self._counted_in_stream(taken, everything, "no common snapshot is proved")
         elif policy.fingerprints == "off":

@@ -75,7 +75,7 @@ def find_dump_program(flavour: Flavour, server_version: str = "") -> DumpProgram
             if not path:
                 continue
             version = _output(path, "--no-defaults", "--version")
-            if ("MariaDB" in version) == (flavour == "mariadb"):
+            if release_series(version) and ("MariaDB" in version) == (flavour == "mariadb"):  # else it cannot even run
                 options = re.findall(r"--([a-z][a-z-]+)", _output(path, "--no-defaults", "--help"))
                 found.append(DumpProgram(path, flavour, version.strip(), frozenset(options)))
     if not found:

@@ -58,6 +58,8 @@ _REMEDIES = {
     1180: "See whether the target's disk is full, and what the server's log says; then start again.",
     1153: "Raise max_allowed_packet on the target server; the plan says how long the longest statement is.",
 }
+_LONG = 1_000_000
+"""Bytes of a statement for which a server may have closed the connection; its error 1153 is then often lost."""
 _CHARSETS: tuple[Charset, ...] = ("utf8", "other", "misleading")
 
 
@@ -238,12 +240,17 @@ def _run(connection: Connection[Any], statement: bytes, number: int) -> None:
         code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     except OSError:
         code = 2013
+    remedy = _REMEDIES.get(
+        code, "Look the number up in the server's manual; the server's text is withheld because it quotes rows."
+    )
+    if code in (2006, 2013) and len(statement) > _LONG:
+        remedy = (
+            f"See that the target's max_allowed_packet is above the {len(statement) / 1e6:.1f} MB of this statement;"
+            " if it is, see whether the server runs, and what its log says of it."
+        )
     # Outside the handler: the driver's exception quotes rows and must not travel along as context.
     raise LoadFailed(
-        f"The target server refused statement {number} ({_headline(statement)}) with error {code}.",
-        _REMEDIES.get(
-            code, "Look the number up in the server's manual; the server's text is withheld because it quotes rows."
-        ),
+        f"The target server refused statement {number} ({_headline(statement)}) with error {code}.", remedy
     )
 
 

@@ -54,6 +54,8 @@ from include.backup_engine.records import (
 
 LOCK_WAIT_SECONDS = 20
 _SAVEPOINT = "snapshot"
+MUCH_HISTORY = 1_000_000
+"""Transactions: what the manual calls the lag of "a problematic workload" (MySQL manual, "Purge Configuration")."""
 
 
 @dataclass
@@ -63,7 +65,9 @@ class Snapshot:
     :param connection: reads the snapshot; it also holds the advisory lock that keeps two backups apart.
     :param connection_id: its id on the server, for KILL.
     :param before: what changes.py saw before the snapshot was opened.
+    :param history: transactions whose old row versions the server still kept when the snapshot was opened.
     :param counted: statements that change definitions, executed meanwhile somewhere on the server; see :meth:`judge`.
+    :param history_grown: transactions by which that has grown meanwhile, ``None`` where the server does not say.
     :param written: tables without transactions that were written meanwhile.
     """
 
@@ -77,6 +81,7 @@ class Snapshot:
     non_transactional_tables: list[str]
     before: Look
     excluded: Collection[str]
+    history: int | None
     _lock: Connection[Any] | None
     _backup_lock: Connection[Any] | None
     _locked_at: float = field(default_factory=time.monotonic)
@@ -84,6 +89,7 @@ class Snapshot:
     definitions: Definitions | None = None
     counted: list[str] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
+    history_grown: int | None = None
 
     def release_lock(self) -> None:
         """Let writers go on; the snapshot stays. Called when the last transaction is known to be open."""
@@ -121,6 +127,8 @@ class Snapshot:
         if changed := self.before.changed_by(after):
             raise schema_changed(changed)
         self.written = self.before.written_by(after)
+        if self.history is not None and (now := _history(connection, self.server)) is not None:
+            self.history_grown = now - self.history
         if self._definitions_are_locked():
             self.definitions = "locked"
         else:
@@ -219,8 +227,23 @@ def open_snapshot(
         coordinates = _coordinates(reader, lock, server, grants) if binary_log else Coordinates()
         yield Snapshot(
             reader, own_id(reader), server, database, method, coordinates, datetime.now(UTC), non_transactional,
-            before, excluded, lock, backup_lock, locked_at,
+            before, excluded, _history(reader, server), lock, backup_lock, locked_at,
         )  # fmt: skip
+
+
+def _history(connection: Connection[Any], server: ServerIdentity) -> int | None:
+    """Transactions whose old row versions InnoDB has not purged, because some snapshot may need them.
+
+    Any account sees it on MariaDB; on MySQL it takes PROCESS.
+    """
+    if server.flavour == "mariadb":
+        status = row(connection, "SHOW GLOBAL STATUS LIKE 'Innodb_history_list_length'")
+        return int(status[1]) if status else None
+    metric = "SELECT count FROM information_schema.innodb_metrics WHERE name = 'trx_rseg_history_len'"
+    try:
+        return int(scalar(connection, metric))
+    except PreflightError:
+        return None
 
 
 def _connect(endpoint: Endpoint, database: str | None, opened: ExitStack) -> Connection[Any]:

@@ -384,6 +384,13 @@ def test_a_refusal_says_which_statement_and_no_data(error: Exception, code: int,
     assert "900" not in repr(caught.value)
 
 
+def test_p22_a_connection_lost_over_a_long_statement_may_be_the_statement_s_length() -> None:
+    lost = Target(pymysql.err.OperationalError(2006, "MySQL server has gone away"))
+    with pytest.raises(LoadFailed, match="error 2006") as caught:
+        loader(lost).load([b"INSERT INTO `scans` VALUES (1,'" + b"x" * 2_000_000 + b"');\n"])
+    assert "max_allowed_packet is above the 2.0 MB" in caught.value.remedy
+
+
 @pytest.mark.parametrize(
     ("statement", "named"),
     [
