@@ -170,10 +170,10 @@ class SourceReader:
         finally:
             connection.close()
         everything = {table.name for table in taken.tables}
-        if (grown := snapshot.history_grown or 0) > MUCH_HISTORY:
+        if (kept := snapshot.history or 0) > MUCH_HISTORY:
             self._reporter.warn(
-                f"While the snapshot was open, the server had to keep the old rows of {grown:,} transactions;"
-                " take the backup of a replica, or at a quieter hour"
+                f"The server keeps the old rows of {kept:,} transactions for snapshots such as this backup's;"
+                " take it of a replica, or at a quieter hour"
             )
         if snapshot.method == "none":
             taken = self._counted_in_stream(taken, everything, "no common snapshot is proved")

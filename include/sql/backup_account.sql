@@ -23,6 +23,9 @@ GRANT RELOAD ON *.* TO 'backup'@'%';
 -- On MySQL, if you like: nobody changes definitions while a dump runs, ALTER TABLE and the like wait for its end.
 -- GRANT BACKUP_ADMIN ON *.* TO 'backup'@'%';
 
+-- On MySQL, if you like: see who else's statements run for long before the lock, and how much the server cannot purge.
+-- GRANT PROCESS ON *.* TO 'backup'@'%';
+
 -- The position in the binary log that belongs to the snapshot (MariaDB calls this privilege BINLOG MONITOR, too).
 GRANT REPLICATION CLIENT ON *.* TO 'backup'@'%';
 

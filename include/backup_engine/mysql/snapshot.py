@@ -9,7 +9,8 @@ The ladder, strongest first:
    transaction that is being committed is in its log already, and not yet in snapshots.
 4. ``none``: only where the policy accepts ``unproven``.
 
-A rung that the server denies in spite of the grants, as managed servers do, gives way to the next. The dump program
+A rung that the server denies in spite of the grants, as managed servers do, gives way to the next; so does MySQL's
+first while long statements run. The dump program
 opens its own transaction, so its opening is awaited while the lock is held (dump.py), and where it prints its
 coordinates they must equal ours.
 
@@ -53,6 +54,7 @@ from include.backup_engine.records import (
 )
 
 LOCK_WAIT_SECONDS = 20
+_LONG_STATEMENT_SECONDS = 2
 _SAVEPOINT = "snapshot"
 MUCH_HISTORY = 1_000_000
 """Transactions: what the manual calls the lag of "a problematic workload" (MySQL manual, "Purge Configuration")."""
@@ -65,9 +67,8 @@ class Snapshot:
     :param connection: reads the snapshot; it also holds the advisory lock that keeps two backups apart.
     :param connection_id: its id on the server, for KILL.
     :param before: what changes.py saw before the snapshot was opened.
-    :param history: transactions whose old row versions the server still kept when the snapshot was opened.
     :param counted: statements that change definitions, executed meanwhile somewhere on the server; see :meth:`judge`.
-    :param history_grown: transactions by which that has grown meanwhile, ``None`` where the server does not say.
+    :param history: transactions whose old rows the server kept in the end, ``None`` where it does not say.
     :param written: tables without transactions that were written meanwhile.
     """
 
@@ -81,7 +82,6 @@ class Snapshot:
     non_transactional_tables: list[str]
     before: Look
     excluded: Collection[str]
-    history: int | None
     _lock: Connection[Any] | None
     _backup_lock: Connection[Any] | None
     _locked_at: float = field(default_factory=time.monotonic)
@@ -89,7 +89,7 @@ class Snapshot:
     definitions: Definitions | None = None
     counted: list[str] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
-    history_grown: int | None = None
+    history: int | None = None
 
     def release_lock(self) -> None:
         """Let writers go on; the snapshot stays. Called when the last transaction is known to be open."""
@@ -127,8 +127,7 @@ class Snapshot:
         if changed := self.before.changed_by(after):
             raise schema_changed(changed)
         self.written = self.before.written_by(after)
-        if self.history is not None and (now := _history(connection, self.server)) is not None:
-            self.history_grown = now - self.history
+        self.history = _history(connection, self.server)
         if self._definitions_are_locked():
             self.definitions = "locked"
         else:
@@ -215,7 +214,7 @@ def open_snapshot(
         # Looking at a table that somebody has locked waits, too.
         rows(reader, f"SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}")
         before = look(reader, server.flavour, database, set(non_transactional) - set(excluded), excluded)
-        method, lock, locked_at = _take_first(methods, endpoint, database, tables, opened)
+        method, lock, locked_at = _take_first(methods, endpoint, server, database, tables, opened)
         with server_errors("opening the snapshot"), reader.cursor() as cursor:
             # A server-wide limit on statements is for the application's; a fingerprint may take minutes.
             limit = "max_statement_time" if server.flavour == "mariadb" else "max_execution_time"
@@ -227,7 +226,7 @@ def open_snapshot(
         coordinates = _coordinates(reader, lock, server, grants) if binary_log else Coordinates()
         yield Snapshot(
             reader, own_id(reader), server, database, method, coordinates, datetime.now(UTC), non_transactional,
-            before, excluded, _history(reader, server), lock, backup_lock, locked_at,
+            before, excluded, lock, backup_lock, locked_at,
         )  # fmt: skip
 
 
@@ -273,14 +272,22 @@ def _lock_definitions(
 
 
 def _take_first(
-    methods: Sequence[SnapshotMethod], endpoint: Endpoint, database: str, tables: list[str], opened: ExitStack
-) -> tuple[SnapshotMethod, Connection[Any] | None, float]:
+    methods: Sequence[SnapshotMethod], endpoint: Endpoint, server: ServerIdentity, database: str, tables: list[str],
+    opened: ExitStack,
+) -> tuple[SnapshotMethod, Connection[Any] | None, float]:  # fmt: skip
     """The first method that the server lets us have, the connection that holds its lock, and when it was asked for."""
     for method in methods:
         locked_at = time.monotonic()
         if method in ("equal_coordinates", "none"):
             return method, None, locked_at
         lock = _connect(endpoint, database, opened)
+        if method == "global_read_lock" and server.flavour == "mysql" and (running := _long_statements(lock)):
+            if method != methods[-1]:
+                continue
+            raise SourceBusy(
+                f"Statements run for long on the source (connections {', '.join(map(str, running[:20]))}).",
+                f"Find them in SHOW PROCESSLIST, let the retry try later, or GRANT LOCK TABLES ON {quote(database)}.*.",
+            )
         try:
             _take_lock(lock, method, tables)
         except PreflightError:
@@ -312,6 +319,26 @@ def _tables(connection: Connection[Any], database: str) -> tuple[list[str], list
         (database,),
     )
     return [str(t[0]) for t in found], [str(t[0]) for t in found if t[1] != "YES"]
+
+
+def _long_statements(connection: Connection[Any]) -> list[int]:
+    """Connections whose statement has been running for long and does not end while we wait for that.
+
+    MySQL's FLUSH TABLES waits for every statement that runs. When that is given up, the tables of these statements
+    stay closed, and whoever uses them waits for their end, too (seen on 9.7); so it is not even begun. Without PROCESS
+    only statements of this account are seen.
+    """
+    deadline = time.monotonic() + LOCK_WAIT_SECONDS
+    while True:
+        found = rows(
+            connection,
+            "SELECT id FROM information_schema.processlist WHERE command IN ('Query', 'Execute') AND time >= %s"
+            " AND id <> CONNECTION_ID()",
+            (_LONG_STATEMENT_SECONDS,),
+        )
+        if not found or time.monotonic() > deadline:
+            return [int(number) for (number,) in found]
+        time.sleep(0.2)
 
 
 def _take_lock(connection: Connection[Any], method: SnapshotMethod, tables: list[str]) -> None:
