@@ -74,6 +74,10 @@ class _Table:
         return [column for column in self.columns if not column.generated]
 
     @property
+    def counts(self) -> bool:
+        return "AUTO_INCREMENT" in self.head
+
+    @property
     def create(self) -> str:
         parts = [self.head, *(c.sql() for c in self.columns), *self.keys, *filter(None, (self.check, self.foreign))]
         history = "WITH SYSTEM VERSIONING" if self.versioned else ""
@@ -88,7 +92,7 @@ def examples(draw: DrawFn, flavour: Flavour, number: int) -> Example:
     """
     table = _table(draw, flavour, number)
     rows = _rows(draw, table)
-    statements = [table.create, *rows]
+    statements = [table.create, *rows, *([f"ALTER TABLE {table.sql} AUTO_INCREMENT = 500"] if table.counts else [])]
     label = f"table {table.name}"
     changes = [*_of_table(table, label, flavour), *_of_rows(draw, table, label, bool(rows))]
     changes += [change for column in table.columns for change in _of_column(table.sql, label, column)]
@@ -163,6 +167,8 @@ def _of_table(table: _Table, label: str, flavour: Flavour) -> list[Change]:
         clauses.append(("a check less", f"DROP {verb} {quote(f'check {number}')}"))
     if table.foreign:
         clauses += [("a foreign key less", f"DROP FOREIGN KEY {quote(f'to itself {number}')}")] * 3
+    if table.counts:
+        clauses += [("a counter set back", "AUTO_INCREMENT = 200")] * 3
     if table.partition:
         clauses += [("partitions", "PARTITION BY HASH (`k`) PARTITIONS 7")] * 3
     return [
