@@ -54,10 +54,12 @@ class Look:
     written: dict[str, str]
 
     def changed_by(self, later: Look) -> list[str]:
-        """What was created, altered or dropped between the two looks, by name."""
+        """What was created, altered or dropped between the two looks, by name and time."""
         pairs = self.marks.keys() | later.marks.keys()
         return sorted(
-            f"{kind} {name}" for kind, name in pairs if self.marks.get((kind, name)) != later.marks.get((kind, name))
+            f"{kind} {name} ({self.marks.get((kind, name), 'absent')}, then {later.marks.get((kind, name), 'absent')})"
+            for kind, name in pairs
+            if self.marks.get((kind, name)) != later.marks.get((kind, name))
         )
 
     def counted_by(self, later: Look) -> list[str]:
@@ -89,7 +91,7 @@ def look(
     if flavour == "mysql":  # else times are up to a day old (MySQL manual, information_schema_stats_expiry)
         rows(connection, "SET SESSION information_schema_stats_expiry = 0")
     marks = {
-        (str(kind), str(name)): f"{created} {altered}"
+        (str(kind), str(name)): f"created {created}" + (f", altered {altered}" if altered else "")
         for query in _MARKS
         for kind, name, table, created, altered in rows(connection, query, (database,))
         if table not in excluded

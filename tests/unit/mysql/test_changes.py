@@ -18,7 +18,7 @@ def test_nothing_happened() -> None:
 
 def test_what_is_new_gone_or_another_is_named() -> None:
     after = later(marks={("table", "a"): "9", ("view", "v"): "2"})
-    assert BEFORE.changed_by(after) == ["event e", "table a", "view v"]
+    assert BEFORE.changed_by(after) == ["event e (2, then absent)", "table a (1, then 9)", "view v (absent, then 2)"]
 
 
 def test_statements_are_named_by_kind() -> None:
