@@ -40,6 +40,14 @@ os.environ.clear()
 os.environ.update(_environment)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share servers go to the same worker: those of the running Airflow, and else those of a folder."""
+    for item in items:
+        shares_airflow = "airflow" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("airflow" if shares_airflow else str(item.path.parent)))
+
+
 def pytest_unconfigure() -> None:
     """Remove what Airflow has written."""
     shutil.rmtree(_home, ignore_errors=True)
