@@ -168,7 +168,7 @@ def _of_table(table: _Table, label: str, flavour: Flavour) -> list[Change]:
     if table.foreign:
         clauses += [("a foreign key less", f"DROP FOREIGN KEY {quote(f'to itself {number}')}")] * 3
     if table.counts:
-        clauses += [("a counter set back", "AUTO_INCREMENT = 200")] * 3
+        clauses[1:1] = [("a counter set back", "AUTO_INCREMENT = 200")] * 5
     if table.partition:
         clauses += [("partitions", "PARTITION BY HASH (`k`) PARTITIONS 7")] * 3
     return [
