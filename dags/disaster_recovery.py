@@ -1,11 +1,11 @@
 """Bring a database back from a backup: by default only the plan, with `mode=restore` the database itself.
 
 validate the request → choose the backup → **plan** (reads the whole backup back, changes nothing) → restore beside the
-target → compare with the snapshot → swap → report. Where something would be overwritten, a person must approve it
-(Required Actions), and the target is backed up first. Until the swap the target is untouched; after it, what was
-there stays as `<target>_before_<time>` until someone drops it. With `tables`, only these are read and restored: into a
-new database, or beside the live tables under other names; nothing is overwritten. Steps and examples:
-`docs/runbook.md`.
+target → compare with the snapshot → swap → bring accounts, if asked for → report. Where something would be overwritten,
+a person must approve it (Required Actions), and the target is backed up first. Until the swap the target is untouched;
+after it, what was there stays as `<target>_before_<time>` until someone drops it. With `tables`, only these are read
+and restored: into a new database, or beside the live tables under other names; nothing is overwritten. Steps and
+examples: `docs/runbook.md`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Param, TriggerRule, task
+from backup_airflow.operators.accounts import BringAccountsOperator
 from backup_airflow.operators.approval import ApproveOverwriteOperator
 from backup_airflow.operators.recovery import (
     ChooseBackupOperator,
@@ -61,6 +62,11 @@ PARAMS = {
         [], type=["null", "array"], items={"type": "string"}, section=WHAT, title="Tables",
         description="One name a line, such as audit_log; empty: everything. Only these are read and restored, with"
         " their triggers. A target database that exists gets them beside its own, as <table>_restored_<time>.",
+    ),
+    "accounts": Param(
+        False, type="boolean", section=WHAT, title="Accounts, too",
+        description="Also create the users, roles and grants of the source's server that the target lacks. The plan"
+        " names them. Nothing that exists is altered. Only if the backup has them (policy: accounts).",
     ),
     "target_conn_id": Param(
         None, type=["null", "string"], section=WHERE, title="Connection of the target server",
@@ -134,6 +140,7 @@ with DAG(
     )
     compare = CompareBesideOperator(task_id="compare", plan=plan.output, **chosen)
     swap = SwapOperator(task_id="swap", plan=plan.output, comparison=compare.output, **chosen)
+    bring = BringAccountsOperator(task_id="bring_accounts", plan=plan.output, **chosen)
     report = RecoveryReportOperator(
         task_id="report",
         trigger_rule=TriggerRule.ALL_DONE,
@@ -146,6 +153,7 @@ with DAG(
             "restoration": restore.output,
             "comparison": compare.output,
             "swapped": swap.output,
+            "accounts": bring.output,
         },
         **common,
     )
@@ -153,4 +161,4 @@ with DAG(
     # `restore` is named here, too, so that a list skips it: its trigger rule alone would let it run.
     by_mode(validate.output) >> [listed, choose, restore]
     after_plan(validate.output, plan.output) >> [approve, restore, report]
-    approve >> safety >> restore >> compare >> swap >> report
+    approve >> safety >> restore >> compare >> swap >> bring >> report

@@ -58,7 +58,7 @@ def _interrupt(*_: object) -> NoReturn:
 def command_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     # Here and not above: they take a second, in which an interrupt is one, too.
-    from include.backup_engine.commands import decrypt, keys, look, recover, retention, rewrap, verify
+    from include.backup_engine.commands import accounts, decrypt, keys, look, recover, retention, rewrap, verify
 
     parser = argparse.ArgumentParser(
         prog="python -m include.backup_engine",
@@ -67,7 +67,7 @@ def command_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for module in (look, verify, decrypt, recover, retention, rewrap, keys):
+    for module in (look, verify, decrypt, accounts, recover, retention, rewrap, keys):
         module.add(commands)
     return parser
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 
 from include.backup_engine import evidence
+from include.backup_engine.account_plan import plan_accounts
+from include.backup_engine.accounts import open_accounts
 from include.backup_engine.crypto.data_key import Keyring
 from include.backup_engine.crypto.sidecar import BackupFacts
 from include.backup_engine.errors import UnsupportedFormat
@@ -32,6 +34,7 @@ class Plan(Record):
     :param counts: objects of the backup by kind.
     :param existing: what the target holds now; ``None`` when there is no such database.
     :param copies: tables that would come beside live ones: table -> name of its copy.
+    :param accounts: those of the source's server that would be created there; empty unless they are asked for.
     :param expected_seconds: by the rate of the last drill that passed; ``None`` without one.
     :param notes: what was looked at and is as it should be, or cannot be seen.
     :param warnings: what somebody should know before saying yes.
@@ -48,6 +51,7 @@ class Plan(Record):
     existing: Existing | None
     verified: Verification
     copies: dict[str, str]
+    accounts: list[str]
     expected_seconds: float | None
     notes: list[str]
     warnings: list[str]
@@ -90,12 +94,17 @@ class Plan(Record):
             " What was written there since will be missing: stop the applications first.",
             f"- **goes out**, kept as {_plain(place.databases[-1])}: {self.goes}\n"
             f"- **comes in**, from {_plain(self.backup)}: {self.comes}\n"
+            f"{self._question_of_accounts}"
             f"- **asked for** by {_plain(requested_by)}: {_plain(reason)}\n"
             f"- **verdict**: {_plain(self.verdict)}",
             *(f"**{title}**\n\n" + "\n".join(f"- {_plain(item)}" for item in items)
               for title, items in (("Think about", self.warnings), ("Checked", self.notes)) if items),
         ]  # fmt: skip
         return "\n\n".join(parts)
+
+    @property
+    def _question_of_accounts(self) -> str:
+        return f"- **accounts created there**: {_plain(', '.join(self.accounts))}\n" if self.accounts else ""
 
     def lines(self) -> list[str]:
         """The plan as people read it, one line each."""
@@ -112,6 +121,7 @@ class Plan(Record):
             found += [f"- {place.database}: {self.goes}", f"  kept as {place.databases[-1]}"]
         found.append(f"{'~' if self.overwrites else '+'} {place.database}: {self.comes}")
         found += [f"+ {place.database}.{copy}: the table {table}" for table, copy in self.copies.items()]
+        found += [f"+ account {name}" for name in self.accounts]
         found += [f"  {note}" for note in self.notes]
         found += [f"! {warning}" for warning in self.warnings]
         found += [f"x {blocker}" for blocker in self.blockers]
@@ -125,6 +135,7 @@ def make_plan(
     """Read the whole backup back, or what is needed of it for single tables, look at the target, and report.
 
     :raises RequestRefused: the backup does not hold a table that was asked for.
+    :raises AccountsMissing: accounts are asked for, and none were kept with the backup.
     :raises IntegrityError: the backup is not what was made.
     :raises UnsupportedFormat: the original system made it, and its sidecar does not say what it holds.
     """
@@ -138,6 +149,7 @@ def make_plan(
         verified = verify_tables(backup, place.tables, policy, keyring, reporter)
     else:
         verified = verify(backup, policy, keyring, reporter)
+    kept = open_accounts(backup, policy, keyring) if place.accounts else None
     if excerpt := verified.excerpt:
         facts = facts.model_copy(update={"census": excerpt.part_of(facts.census)})
         if expected_seconds is not None:
@@ -148,6 +160,7 @@ def make_plan(
             target = identify(connection)
             survey = Survey(connection, facts, place, target)
             now = survey.look(verified)
+            accounts = plan_accounts(connection, kept, facts.database, place.database) if kept else None
         finally:
             connection.close()
     plan = Plan(
@@ -161,10 +174,11 @@ def make_plan(
         existing=now,
         verified=verified,
         copies=survey.copies,
+        accounts=accounts.created if accounts else [],
         expected_seconds=expected_seconds,
-        notes=survey.notes,
-        warnings=survey.warnings,
-        blockers=survey.blockers,
+        notes=survey.notes + (accounts.notes if accounts else []),
+        warnings=survey.warnings + (accounts.warnings if accounts else []),
+        blockers=survey.blockers + (accounts.blockers if accounts else []),
     )
     for line in plan.lines():  # not as a stage: it would be folded away
         (reporter.warn if line.startswith(("!", "x")) else reporter.line)(line)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from include.backup_engine.beside import MAX_TARGET, before_database, incoming_database
 from include.backup_engine.compare import Comparison
 from include.backup_engine.errors import RecoveryFailed, RequestRefused
+from include.backup_engine.mysql.account_creation import CreatedAccounts
 from include.backup_engine.names import SAFETY_SUFFIX
 from include.backup_engine.plan import Plan
 from include.backup_engine.policy import Policy, RecoveryPolicy, SourcePolicy
@@ -33,6 +34,7 @@ class RecoveryRequest(BaseModel):
     :param tables: restore only these, with their triggers; empty: everything.
     :param target_conn_id: connection to the server; by default the source's.
     :param target_database: default: the source's database with ``_restored`` behind it.
+    :param accounts: whether to create those accounts of the source's server that the target lacks.
     :param overwrite: whether the target may hold something, which is then swapped out.
     :param confirm: the target database's name once more, to overwrite it.
     """
@@ -43,6 +45,7 @@ class RecoveryRequest(BaseModel):
     backup: str = "latest"
     mode: Mode = "dry_run"
     tables: list[str] = []
+    accounts: bool = False
     target_conn_id: str = ""
     target_database: str = ""
     overwrite: bool = False
@@ -80,7 +83,7 @@ class Recovery(Record):
         databases = [self.database, self.incoming, *([self.before] if self.request.overwrite else [])]
         return Place(
             conn_id=self.conn_id, database=self.database, databases=databases, overwrite=self.request.overwrite,
-            tables=list(dict.fromkeys(self.request.tables)), run_at=self.run_at,
+            tables=list(dict.fromkeys(self.request.tables)), accounts=self.request.accounts, run_at=self.run_at,
         )  # fmt: skip
 
     @property
@@ -138,6 +141,8 @@ def _check_target(recovery: Recovery) -> None:
             "Single tables are restored beside what exists; they overwrite nothing.",
             'Leave overwrite out, and move the rows or the table with SQL: docs/runbook.md, "A lost table".',
         )
+    if request.tables and request.accounts:
+        raise RequestRefused("Accounts come with a whole database.", "Leave tables empty, or accounts out.")
     check_target_name(database)
 
 
@@ -238,6 +243,7 @@ class RecoveryResult(Record):
     restoration: Restoration | None
     comparison: Comparison | None
     swapped: Swapped | None
+    accounts: CreatedAccounts | None = None
     seconds: float
     failures: list[str]
 
@@ -278,6 +284,12 @@ def require_approval(plan: Plan, approval: Approval | None, safety_backup: Safet
         raise RequestRefused(f"There is no safety backup of {plan.place.database}.", "Start the recovery again.")
 
 
+def _account_failures(accounts: CreatedAccounts | None) -> list[str]:
+    if accounts is None:
+        return ["the database is in its place, but the accounts were not created, or not all of them"]
+    return [f"the account {name} was not created: {why}" for name, why in accounts.refused.items()]
+
+
 def judge(
     recovery: Recovery,
     ended_at: datetime,
@@ -288,6 +300,7 @@ def judge(
     restoration: Restoration | None = None,
     comparison: Comparison | None = None,
     swapped: Swapped | None = None,
+    accounts: CreatedAccounts | None = None,
 ) -> RecoveryResult:
     """Put together what the tasks of a recovery found. What was asked for and did not happen counts as a failure."""
     failures: list[str] = []
@@ -310,6 +323,8 @@ def judge(
             failures += comparison.findings
         elif swapped is None:
             failures.append("the restored copy was not put in its place, or not completely")
+        elif recovery.request.accounts:
+            failures += _account_failures(accounts)
     return RecoveryResult(
         recovery=recovery,
         plan=plan,
@@ -318,6 +333,7 @@ def judge(
         restoration=restoration,
         comparison=comparison,
         swapped=swapped,
+        accounts=accounts,
         seconds=round((ended_at - recovery.requested_at).total_seconds(), 1),
         failures=failures,
     )

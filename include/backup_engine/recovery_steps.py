@@ -5,12 +5,14 @@ put in place, record.
 from __future__ import annotations
 
 from include.backup_engine import evidence
+from include.backup_engine.accounts import open_accounts
 from include.backup_engine.beside import tidy
 from include.backup_engine.cancel import Cancellation
 from include.backup_engine.compare import Comparison, compare_with_snapshot
 from include.backup_engine.copies import put_beside
 from include.backup_engine.crypto.data_key import Keyring
 from include.backup_engine.errors import DrillFailed, UnsupportedFormat
+from include.backup_engine.mysql.account_creation import CreatedAccounts, create_accounts
 from include.backup_engine.mysql.server import Endpoint
 from include.backup_engine.names import SAFETY_SUFFIX
 from include.backup_engine.plan import Plan, expected_duration, make_plan
@@ -81,6 +83,31 @@ def put_in_place(
     )  # fmt: skip
 
 
+def bring_accounts(
+    plan: Plan, backup: StoredBackup, endpoint: Endpoint, policy: Policy, keyring: Keyring, reporter: Reporter
+) -> CreatedAccounts:
+    """Create the accounts that the plan names, and that do not exist meanwhile. Who was refused is told, not raised.
+
+    After the database, so that what is granted on its tables and routines finds them.
+
+    :raises IntegrityError: the accounts are not those that were kept with the backup.
+    :raises SourceUnavailable: the server was lost.
+    """
+    found = open_accounts(backup, policy, keyring)
+    connection = endpoint.connect()
+    try:
+        chosen = [account for account in found.accounts if account.name in plan.accounts]
+        created = create_accounts(connection, found.server.flavour, chosen)
+    finally:
+        connection.close()
+    reporter.line("Accounts created", accounts=len(created.created), names=", ".join(created.created) or None)
+    for name, why in created.refused.items():
+        reporter.warn(f"The account {name} was not created: {why}")
+    for grant in created.not_given:
+        reporter.warn(f"Not granted, since it is not there: {grant}")
+    return created
+
+
 def record_recovery(result: RecoveryResult, reader: Vault, writer: Vault, reporter: Reporter) -> str:
     """Write the evidence, and say in one line what was asked for, approved, done and verified. Returns its key.
 
@@ -96,6 +123,7 @@ def record_recovery(result: RecoveryResult, reader: Vault, writer: Vault, report
         approved_by=result.approval.responder if result.approval else None, reason=asked.request.reason or None,
         database=asked.database, tables=_where(swapped, asked) or None,
         read=str(result.plan.verified.excerpt) if result.plan and result.plan.verified.excerpt else None,
+        accounts=len(result.accounts.created) if result.accounts else None,
         old_content=swapped.before if swapped else None,
         safety_backup=result.safety_backup.backup if result.safety_backup else None,
         compared=result.comparison.summary() if result.comparison else None, seconds=result.seconds, evidence=key,

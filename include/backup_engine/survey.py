@@ -43,6 +43,7 @@ class Place(Record):
     :param conn_id: the connection's id, to name the server by.
     :param databases: the target, and those beside it that a restore needs.
     :param tables: restore only these; empty: everything.
+    :param accounts: whether the accounts of the source's server are created there, too.
     :param run_at: UTC; copies of tables that come beside live ones are named after it.
     """
 
@@ -51,6 +52,7 @@ class Place(Record):
     databases: list[str]
     overwrite: bool
     tables: list[str]
+    accounts: bool = False
     run_at: datetime
 
 

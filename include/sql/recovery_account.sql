@@ -27,3 +27,7 @@ GRANT SELECT ON `mysql`.`user` TO 'recovery'@'%';
 /*!80020 GRANT SHOW_ROUTINE ON *.* TO 'recovery'@'%' */;
 GRANT RELOAD, REPLICATION CLIENT ON *.* TO 'recovery'@'%';
 -- A server that writes a binary log also needs log_bin_trust_function_creators = 1.
+
+-- Only to bring the accounts of the lost server back, too (parameter accounts), and only for that day: nobody can give
+-- what they have not. Take it back with REVOKE ALL PRIVILEGES, GRANT OPTION FROM 'recovery'@'%', and run this file again.
+-- GRANT ALL PRIVILEGES ON *.* TO 'recovery'@'%' WITH GRANT OPTION;

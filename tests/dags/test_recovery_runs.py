@@ -80,10 +80,17 @@ def ward(aws: Aws, airflow_db: None, tmp_path_factory: pytest.TempPathFactory) -
         server.sql(f"GRANT SELECT, EXECUTE ON `{LIVE}\\_before\\_%`.* TO surgicase_app@'%'")
         document = yaml.safe_load((ROOT / "include" / "policy.yaml").read_text())
         document["vault"]["bucket"] = aws.seed(bucket=f"ward-{uuid.uuid4().hex[:12]}").bucket
-        document["sources"] = {LIVE: {"conn_id": "recovery_mysql", "database": LIVE}}
+        document["sources"] = {LIVE: {"conn_id": "recovery_mysql", "database": LIVE, "accounts": True}}
+        server.sql(
+            "CREATE USER ward_nurse@'%' IDENTIFIED BY 'Pa55-of-ward-nurse'; CREATE ROLE ward_role;"
+            f"GRANT SELECT ON `{LIVE}`.cases TO ward_nurse@'%'; GRANT ward_role TO ward_nurse@'%';"
+            "CREATE USER ward_admin@'%' IDENTIFIED BY 'admin-secret';"
+            "GRANT ALL ON *.* TO ward_admin@'%' WITH GRANT OPTION"
+        )
         file: Path = folder / "policy.yaml"
         file.write_text(yaml.safe_dump(document))
         patch.setenv("AIRFLOW_CONN_RECOVERY_MYSQL", server.airflow_connection("recovery", "recovery-secret"))
+        patch.setenv("AIRFLOW_CONN_ADMIN_MYSQL", server.airflow_connection("ward_admin", "admin-secret"))
         patch.setenv("AIRFLOW_CONN_AWS_BACKUP_WRITER", aws.airflow_connection())
         patch.setenv("AIRFLOW_CONN_AWS_BACKUP_READER", aws.airflow_connection())
         patch.setenv("BACKUP_POLICY", str(file))
@@ -206,6 +213,29 @@ def test_an_approved_overwrite_restores_and_keeps_the_old_content_and_can_be_tak
     assert ward.differences(damaged, LIVE) == []
     for name in ward.databases() - {LIVE}:
         ward.server.sql(f"DROP DATABASE `{name}`")
+
+
+def test_accounts_come_back_only_on_request_and_what_exists_is_left_alone(
+    ward: Ward, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = ward.server
+    before = server.sql("SHOW CREATE USER ward_nurse@'%'"), server.sql("SHOW GRANTS FOR ward_nurse@'%'")
+    server.sql("DROP USER ward_nurse@'%'; ALTER USER surgicase_app@'%' ACCOUNT LOCK")
+    run = ward.run(mode="restore", target_conn_id="admin_mysql")
+    assert run.state == "success", _states(run)
+    assert server.sql("SELECT 1 FROM mysql.user WHERE user = 'ward_nurse'") == []
+    assert ward.last_record().facts["accounts"] is None
+    server.sql(f"DROP DATABASE {LIVE}_restored")
+    run = ward.run(mode="restore", target_conn_id="admin_mysql", accounts=True)
+    assert run.state == "success", _states(run)
+    assert (server.sql("SHOW CREATE USER ward_nurse@'%'"), server.sql("SHOW GRANTS FOR ward_nurse@'%'")) == before
+    assert "ACCOUNT LOCK" in server.sql("SHOW CREATE USER surgicase_app@'%'")[0][0]
+    facts = ward.last_record().facts
+    assert facts["plan"]["accounts"] == facts["accounts"]["created"] == ["ward_nurse@%"]
+    assert facts["accounts"]["refused"] == {}
+    [[digest]] = server.sql("SELECT PASSWORD('Pa55-of-ward-nurse')")
+    assert digest not in caplog.text and digest not in str(facts)
+    server.sql(f"ALTER USER surgicase_app@'%' ACCOUNT UNLOCK; DROP DATABASE {LIVE}_restored")
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+import yaml
 
 from include.backup_engine import evidence
+from include.backup_engine.__main__ import main
 from include.backup_engine.accounts import open_accounts
 from include.backup_engine.crypto.sidecar import Sidecar
 from include.backup_engine.deletion import carry_out
@@ -182,3 +185,77 @@ def test_retention_deletes_them_with_their_backup(aws: Aws, site: Site) -> None:
     assert own.vault.versions(keys[first]) == ()
     assert len(own.vault.versions(keys[last])) == 1
     assert own.vault.versions(keys[first].removesuffix(".accounts")) == ()
+
+
+@pytest.fixture
+def desk(
+    site: Site, mariadb_scratch: MariaDB, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Callable[..., int]]:
+    """The command line, with an administrator of another server as its target."""
+    file = tmp_path / "policy.yaml"
+    file.write_text(yaml.safe_dump(site.document))
+    extra = {"unix_socket": str(mariadb_scratch.endpoint.socket)}
+    new_server = {"conn_type": "mysql", "host": "localhost", "login": "root", "extra": extra}
+    low = {"conn_type": "mysql", "host": "127.0.0.1", "port": mariadb_scratch.endpoint.port, "login": "kept_low",
+           "password": "x"}  # fmt: skip
+    for name, value in (("NEW", json.dumps(new_server)), ("LOW", json.dumps(low))):
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name}", value)
+    for role in ("READER", "WRITER"):
+        monkeypatch.setenv(f"AIRFLOW_CONN_AWS_BACKUP_{role}", site.aws.airflow_connection())
+    monkeypatch.setenv("BACKUP_POLICY", str(file))
+    mariadb_scratch.sql(
+        "CREATE USER kept_low@'%' IDENTIFIED BY 'x'; GRANT ALL ON `clinic\\_%`.* TO kept_low@'%';"
+        "GRANT SELECT ON mysql.user TO kept_low@'%'; SET GLOBAL log_bin_trust_function_creators = 1"
+    )
+    yield lambda *arguments: main(["accounts" if arguments[0] == "accounts" else "recover", *arguments[1:]])
+    mariadb_scratch.sql(
+        "DROP USER IF EXISTS kept_low@'%', kept_nurse@'%'; DROP ROLE IF EXISTS kept_role;"
+        "DROP DATABASE IF EXISTS clinic_new"
+    )
+
+
+def test_the_command_line_names_them_and_writes_them_down(
+    site: Site, night: str, secret: str, desk: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "accounts.sql"
+    assert desk("accounts", night, "--output", str(file), "--json") == 0
+    shown = capsys.readouterr()
+    answer = json.loads(shown.out)
+    assert {"name": "kept_nurse@%", "role": False, "privileges": ["`kept_role`"]} in answer["accounts"]
+    assert secret not in shown.out + shown.err
+    assert file.stat().st_mode & 0o777 == 0o600
+    lines = file.read_text().splitlines()
+    assert f"CREATE USER `kept_nurse`@`%` IDENTIFIED BY PASSWORD '{secret}';" in lines
+    assert lines.index("CREATE ROLE `kept_role`;") < lines.index("GRANT `kept_role` TO `kept_nurse`@`%`;")
+    assert desk("accounts", night) == 0
+    assert "kept_role (role)\n  SELECT ON `keyed`.*\n" in capsys.readouterr().out
+
+
+def test_recover_brings_them_to_a_new_server_if_asked(
+    site: Site, night: str, secret: str, desk: Callable[..., int], capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture, mariadb_scratch: MariaDB,
+) -> None:  # fmt: skip
+    to = (night, "--target-database", "clinic_new", "--accounts", "--target-conn-id")
+    assert desk("recover", *to, "low", "--json") == 1
+    refused = capsys.readouterr()
+    plan = json.loads(refused.out)["plan"]
+    assert {"kept_role", "kept_nurse@%"} <= set(plan["accounts"])
+    assert any("to create the accounts, this one lacks CREATE USER ON *.*" in blocker for blocker in plan["blockers"])
+    assert any("root@localhost" in note and "left alone" in note for note in plan["notes"])
+    assert mariadb_scratch.sql("SELECT user FROM mysql.user WHERE user LIKE 'kept\\_n%%'") == []
+    assert desk("recover", *to, "new", "--restore", "--json") == 0
+    done = capsys.readouterr()
+    accounts = json.loads(done.out)["accounts"]
+    assert {"kept_role", "kept_nurse@%"} <= set(accounts["created"])
+    assert accounts["refused"] == {}
+    [[created]] = mariadb_scratch.sql("SHOW CREATE USER kept_nurse@'%'")
+    assert secret in created
+    assert ("GRANT `kept_role` TO `kept_nurse`@`%`",) in mariadb_scratch.sql("SHOW GRANTS FOR kept_nurse@'%'")
+    assert mariadb_scratch.sql("SELECT user FROM mysql.roles_mapping WHERE role = 'kept_role'") == [("kept_nurse",)]
+    assert secret not in refused.out + refused.err + done.out + done.err + caplog.text
+    records = site.records("recovery")
+    assert records[-1].facts["accounts"]["created"] == accounts["created"]
+    for name in accounts["created"]:
+        user, at, host = name.rpartition("@")
+        if user not in ("kept_nurse", ""):
+            mariadb_scratch.sql(f"DROP USER IF EXISTS `{user}`@`{host}`" if at else f"DROP ROLE `{name}`")

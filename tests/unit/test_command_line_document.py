@@ -24,7 +24,7 @@ from include.backup_engine.verify import Verification
 TEXT = (Path(__file__).parents[2] / "docs" / "command_line.md").read_text(encoding="utf-8")
 DOCUMENTS = (
     Listed, Verification, answers.RecoverDryRun, answers.RecoverRestore, answers.RetentionAnswer, answers.RewrapAnswer,
-    KeyReport, answers.KeyLoss,
+    KeyReport, answers.KeyLoss, answers.AccountsAnswer,
 )  # fmt: skip
 PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean", datetime: "time"}
 

@@ -19,7 +19,9 @@ def _server(version: str) -> ServerIdentity:
     return ServerIdentity(flavour="mariadb", version=version, instance_id="i")
 
 
-def plan_of(*, overwrite: bool = False, tables: int = 45, blockers: list[str] | None = None) -> Plan:
+def plan_of(
+    *, overwrite: bool = False, tables: int = 45, blockers: list[str] | None = None, accounts: list[str] | None = None
+) -> Plan:
     """A plan as make_plan returns it; with ``overwrite`` for a target that holds ``tables``."""
     beside = ["t_incoming_20261124030405", "t_before_20261124030405"]
     verified = Verification(
@@ -45,6 +47,7 @@ def plan_of(*, overwrite: bool = False, tables: int = 45, blockers: list[str] | 
         existing=Existing(tables=tables, code=0, rows=1200, data_bytes=9_000_000) if overwrite else None,
         verified=verified,
         copies={},
+        accounts=accounts or [],
         expected_seconds=300.0 if overwrite else None,
         notes=["max_allowed_packet is 16.8 MB"],
         warnings=["the target's sql_mode is another one"],

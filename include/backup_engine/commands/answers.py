@@ -5,12 +5,14 @@ Fields may be added, and none is ever taken away.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 from include.backup_engine.compare import Comparison
 from include.backup_engine.deletion import Deletions
+from include.backup_engine.mysql.account_creation import CreatedAccounts
 from include.backup_engine.plan import Plan
-from include.backup_engine.records import Record
+from include.backup_engine.records import Record, ServerIdentity
 from include.backup_engine.restore import Restoration
 from include.backup_engine.retention import RetentionPlan
 from include.backup_engine.rewrap import Rewrapped
@@ -30,6 +32,7 @@ class RecoverRestore(Record):
     """``recover --restore``.
 
     :param copies: of tables that came beside live ones: table -> name of its copy.
+    :param accounts: None: they were not asked for, or it ended before.
     :param seconds: from the request to the end.
     :param evidence: key of the evidence record; None: none could be written.
     """
@@ -38,6 +41,7 @@ class RecoverRestore(Record):
     restored: Restoration
     comparison: Comparison | None
     copies: dict[str, str]
+    accounts: CreatedAccounts | None
     plan: Plan | None
     seconds: float
     evidence: str | None
@@ -58,6 +62,23 @@ class RewrapAnswer(Record):
     key_arn: str
     backups: list[Rewrapped]
     failed: dict[str, str]
+
+
+class ListedAccount(Record):
+    """An account without what is secret."""
+
+    name: str
+    role: bool
+    privileges: list[str]
+
+
+class AccountsAnswer(Record):
+    """``accounts``."""
+
+    backup: str
+    server: ServerIdentity
+    taken_at: datetime
+    accounts: list[ListedAccount]
 
 
 class KeyLoss(Record):

@@ -33,7 +33,7 @@ def decrypt(desk: Desk, options: argparse.Namespace) -> None:
     else:
         backup = desk.stored(options.name)
         chunks, total = backup.compressed(), backup.stored.size
-    size = _write_whole(options.output, desk.reporter.watch(chunks, "Decrypted", total))
+    size = write_whole(options.output, desk.reporter.watch(chunks, "Decrypted", total))
     print(f"{options.output}: {megabytes(size)}, authentic and complete")
 
 
@@ -65,7 +65,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
         ) from None
 
 
-def _write_whole(path: Path, chunks: Iterable[bytes]) -> int:
+def write_whole(path: Path, chunks: Iterable[bytes]) -> int:
     """Write a new file of mode 0600 that gets its name only when all of it is there."""
     partial = path.with_name(path.name + ".partial")
     size = 0

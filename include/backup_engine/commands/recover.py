@@ -28,6 +28,7 @@ from include.backup_engine.errors import BackupError, ConnectionMissing, Preflig
 from include.backup_engine.mysql.server import Endpoint
 from include.backup_engine.recovery import Recovery, RecoveryResult, judge, require_approval, sound_request
 from include.backup_engine.recovery_steps import (
+    bring_accounts,
     compare_beside,
     plan_recovery,
     put_in_place,
@@ -52,6 +53,9 @@ def add(commands: Commands) -> None:
         help="restore only this table, with its triggers; may be given again. Into a database that holds something,"
         " it comes beside what is there, as NAME_restored_<time>",
     )  # fmt: skip
+    recovering.add_argument(
+        "--accounts", action="store_true", help="also create the accounts of the source's server that the target lacks"
+    )
     recovering.add_argument("--reason", default="", help="why, for the evidence record; no patient data")
     add_json(recovering)
 
@@ -65,6 +69,7 @@ def recover(desk: Desk, options: argparse.Namespace) -> None:
             "backup": options.name,
             "mode": "restore" if options.restore else "dry_run",
             "tables": options.table,
+            "accounts": options.accounts,
             "target_conn_id": options.target_conn_id,
             "target_database": options.target_database,
             "reason": options.reason,
@@ -124,6 +129,7 @@ def _restore(desk: Desk, options: argparse.Namespace, asked: Recovery, backup: S
             restored=result.restoration.model_copy(update={"database": asked.database}),
             comparison=result.comparison,
             copies=result.swapped.copies if result.swapped else {},
+            accounts=result.accounts,
             plan=result.plan,
             seconds=result.seconds,
             evidence=key,
@@ -131,6 +137,7 @@ def _restore(desk: Desk, options: argparse.Namespace, asked: Recovery, backup: S
         print_json(answer)
     if ended is not None:
         raise ended
+    result.raise_if_failed()
     if not options.json:
         _tell(asked, backup, result)
 
@@ -155,6 +162,8 @@ def _carry_out(desk: Desk, asked: Recovery, backup: StoredBackup, endpoint: Endp
                 found["swapped"] = put_in_place(
                     asked, plan, comparison, backup, endpoint, desk.reporter, cancellation
                 )  # fmt: skip
+                if asked.request.accounts:
+                    found["accounts"] = bring_accounts(plan, backup, endpoint, desk.policy, desk.keyring, desk.reporter)
         finally:
             if "swapped" not in found:
                 with undisturbed():
@@ -200,3 +209,5 @@ def _tell(asked: Recovery, backup: StoredBackup, result: RecoveryResult) -> None
     if not copies:
         events = "" if asked.request.tables else "; its events are disabled"
         print(f"{_what(asked, backup)} is restored into {asked.database}{events}.")
+    if result.accounts:
+        print(f"{len(result.accounts.created)} accounts are created, with the passwords they had.")

@@ -27,6 +27,7 @@ _GRANT = re.compile(
     rf"(?P<db>{_NAME})\.(?P<table>{_NAME}) (?:TO|FROM) ",
     re.DOTALL,
 )
+_QUOTED = re.compile(r"`(?:[^`]|``)*+`|'(?:[^'\\]|\\.|'')*+'")
 # A privilege on columns is not the privilege on the table.
 _ON_COLUMNS = re.compile(r"[A-Z ]+\((?:`(?:[^`]|``)*+`|[^`)])*\),?")
 
@@ -53,7 +54,8 @@ class Grant:
 
     def covers(self, privilege: str, db: str | None, table: str | None) -> bool:
         """Whether this line is about ``privilege`` there; ``None`` asks for the whole server or schema."""
-        if privilege not in self.privileges and "ALL PRIVILEGES" not in self.privileges:
+        everything = "ALL PRIVILEGES" in self.privileges and privilege != "GRANT OPTION"
+        if privilege not in self.privileges and not everything:
             return False
         if self.db == "*":
             return True
@@ -66,7 +68,7 @@ class Grants:
     """All grants of an account, roles in force included."""
 
     def __init__(self, lines: list[str]) -> None:
-        self._lines = [grant for line in lines if (grant := self._parse(line))]
+        self.lines = [grant for line in lines if (grant := self._parse(line))]
 
     @staticmethod
     def _parse(line: str) -> Grant | None:
@@ -75,7 +77,10 @@ class Grants:
             return None
         names = (name.strip().upper() for name in _ON_COLUMNS.sub("", match["privileges"]).split(","))
         db, table = (part if part == "*" else part[1:-1].replace("``", "`") for part in match.group("db", "table"))
-        return Grant(frozenset(name for name in names if name), db, table, match["verb"] == "REVOKE")
+        privileges = {name for name in names if name}
+        if " WITH GRANT OPTION" in _QUOTED.sub("", line[match.end() :]):
+            privileges.add("GRANT OPTION")
+        return Grant(frozenset(privileges), db, table, match["verb"] == "REVOKE")
 
     @classmethod
     def of(cls, connection: Connection[Any]) -> Grants:
@@ -87,7 +92,7 @@ class Grants:
 
         A partial revoke (MySQL manual, "Privilege Restriction Using Partial Revokes") takes it from a schema.
         """
-        about = [line for line in self._lines if line.covers(privilege, db, table)]
+        about = [line for line in self.lines if line.covers(privilege, db, table)]
         return any(not line.revokes for line in about) and not any(line.revokes for line in about)
 
     @property

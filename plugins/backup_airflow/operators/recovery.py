@@ -14,6 +14,7 @@ from include.backup_engine.beside import drop_incoming, tidy
 from include.backup_engine.compare import Comparison
 from include.backup_engine.errors import BackupError, RecoveryFailed, RequestRefused
 from include.backup_engine.listing import list_backups
+from include.backup_engine.mysql.account_creation import CreatedAccounts
 from include.backup_engine.mysql.server import Endpoint
 from include.backup_engine.names import BackupName
 from include.backup_engine.plan import Plan
@@ -70,7 +71,7 @@ class ValidateRequestOperator(BackupOperator):
         request = recovery.request
         self.reporter.line(
             f"{request.mode} of {request.source}, requested by {recovery.requested_by}", backup=request.backup,
-            tables=", ".join(request.tables) or None,
+            tables=", ".join(request.tables) or None, accounts=request.accounts,
             database=recovery.database, server=recovery.conn_id, overwrite=request.overwrite,
             reason=request.reason or None,
         )  # fmt: skip
@@ -146,7 +147,7 @@ class ChooseBackupOperator(RecoveryOperator):
         return entry.name.object_name
 
 
-class _ChosenOperator(RecoveryOperator):
+class ChosenOperator(RecoveryOperator):
     """Base of the steps that work on the chosen backup.
 
     :param backup: what ChooseBackupOperator returned. (templated)
@@ -164,7 +165,7 @@ class _ChosenOperator(RecoveryOperator):
         return self.open_backup(self.asked.request.source, self.backup)
 
 
-class PlanRecoveryOperator(_ChosenOperator):
+class PlanRecoveryOperator(ChosenOperator):
     """Read the backup back, or the tables that were asked for, look at the target, and say what would be done.
 
     Changes nothing. Returns the plan, and under ``question`` what a person reads who is asked for approval (Markdown).
@@ -219,7 +220,7 @@ class SafetyBackupOperator(RecoveryOperator):
         return saved.model_dump(mode="json")
 
 
-class RestoreBesideOperator(_ChosenOperator):
+class RestoreBesideOperator(ChosenOperator):
     """Authenticate the whole backup, or the tables that were asked for, then load it into a database of its own.
 
     .. code-block:: python
@@ -267,7 +268,7 @@ class RestoreBesideOperator(_ChosenOperator):
         drop_incoming(self.target, self.asked.incoming)
 
 
-class CompareBesideOperator(_ChosenOperator):
+class CompareBesideOperator(ChosenOperator):
     """Compare the copy beside the target with what the source held when the backup was taken.
 
     .. code-block:: python
@@ -290,7 +291,7 @@ class CompareBesideOperator(_ChosenOperator):
         return comparison.model_dump(mode="json")
 
 
-class SwapOperator(_ChosenOperator):
+class SwapOperator(ChosenOperator):
     """Put the proven copy in the place of the target; what the target held stays beside it.
 
     Single tables are put beside those of a target that holds something, and displace nothing.
@@ -356,6 +357,7 @@ class RecoveryReportOperator(RecoveryOperator):
             restoration=Restoration.model_validate(found["restoration"]) if found["restoration"] else None,
             comparison=Comparison.model_validate(found["comparison"]) if found["comparison"] else None,
             swapped=Swapped.model_validate(found["swapped"]) if found["swapped"] else None,
+            accounts=CreatedAccounts.model_validate(found["accounts"]) if found["accounts"] else None,
         )
         key = record_recovery(result, self.reader_vault, self.writer_vault, self.reporter)
         if result.swapped and not (result.swapped.before or asked.request.tables):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pymysql
 import pytest
 
+from include.backup_engine.mysql.account_creation import create_accounts, missing_for_accounts
 from include.backup_engine.mysql.accounts import Account, take_accounts, understood
+from include.backup_engine.mysql.privileges import Grants
 from include.backup_engine.mysql.server import Endpoint
 from tests.integration.mysql.conftest import NewAccount, Pair
 
@@ -142,3 +145,74 @@ def test_the_administrator_s_own_accounts_are_left_out(pair: Pair, source: Endpo
         users = {account.user for account in take_accounts(connection, pair.flavour)}
     assert "root" in users
     assert not users & {"mysql.sys", "mysql.session", "mysql.infoschema", "mariadb.sys", "PUBLIC"}
+
+
+def test_they_come_back_as_they_were_with_their_passwords(
+    pair: Pair, source: Endpoint, accounts: list[Account]
+) -> None:
+    drop(accounts, source)
+    assert taken(pair, source) == []
+    with source.connect() as connection:
+        created = create_accounts(connection, pair.flavour, accounts)
+    assert (created.refused, created.not_given, created.left_alone) == ({}, [], [])
+    assert sorted(created.created) == sorted(account.name for account in accounts)
+    assert taken(pair, source) == accounts
+    where, odd = pair.source.endpoint, f"acc {ODD}".replace("``", "`")
+    tls = {"ca": str(pair.source.certificate.authority)} if pair.source.certificate else None
+    pymysql.connect(host=where.host, port=where.port, user=odd, password="Pa55-odd", ssl=tls).close()
+    with pytest.raises(pymysql.err.OperationalError):
+        pymysql.connect(host=where.host, port=where.port, user=odd, password="another", ssl=tls)
+
+
+def test_what_exists_is_left_alone(pair: Pair, source: Endpoint, accounts: list[Account]) -> None:
+    pair.source.sql(
+        "ALTER USER acc_alice@'%' ACCOUNT LOCK; REVOKE EXECUTE ON PROCEDURE mirror_test.tidy FROM acc_alice"
+    )
+    before = taken(pair, source)
+    with source.connect() as connection:
+        created = create_accounts(connection, pair.flavour, accounts)
+    assert (created.created, created.refused) == ([], {})
+    assert len(created.left_alone) == len(accounts)
+    assert taken(pair, source) == before
+
+
+def test_grants_on_what_is_not_there_are_named(pair: Pair, source: Endpoint, accounts: list[Account]) -> None:
+    drop(accounts, source)
+    pair.source.sql("DROP TABLE mirror_test.wards; DROP PROCEDURE mirror_test.tidy")
+    with source.connect() as connection:
+        created = create_accounts(connection, pair.flavour, accounts)
+    assert created.refused == {}
+    assert sorted(created.not_given) == [
+        "acc_alice@%: EXECUTE ON PROCEDURE `mirror_test`.`tidy`",
+        "acc_alice@%: SELECT (`id`), UPDATE (`name`) ON `mirror_test`.`wards`",
+    ]
+
+
+def test_an_account_that_may_not_get_all_its_grants_is_not_left_half_made(
+    pair: Pair, source: Endpoint, accounts: list[Account], new_account: NewAccount
+) -> None:
+    drop(accounts, source)
+    chosen = [account for account in accounts if account.user in ("acc_locked", "acc_two")]
+    low = new_account("CREATE USER ON *.*", "SELECT ON mysql.user")
+    with low.connect() as connection:
+        lacking = missing_for_accounts(Grants.of(connection), pair.flavour, chosen)
+        created = create_accounts(connection, pair.flavour, chosen)
+    assert created.created == ["acc_locked@10.0.%"]
+    assert list(created.refused) == ["acc_two@%"]
+    assert created.refused["acc_two@%"].startswith("the server refused one of its grants (error ")
+    assert [account.name for account in taken(pair, source)] == ["acc_locked@10.0.%"]
+    assert ("BACKUP_ADMIN" if pair.flavour == "mysql" else "BINLOG MONITOR") + " ON *.*" in lacking
+    assert ("ROLE_ADMIN" if pair.flavour == "mysql" else "GRANT OPTION") + " ON *.*" in lacking
+
+
+def test_an_administrator_lacks_nothing(pair: Pair, source: Endpoint, accounts: list[Account]) -> None:
+    with source.connect() as connection:
+        assert missing_for_accounts(Grants.of(connection), pair.flavour, accounts) == []
+
+
+def test_a_statement_of_another_form_keeps_the_account_from_being_created(pair: Pair, source: Endpoint) -> None:
+    odd = Account(user="acc_x", host="%", role=False, create="CREATE USER `acc_x`@`%`", grants=["DROP DATABASE mysql"])
+    with source.connect() as connection:
+        created = create_accounts(connection, pair.flavour, [odd])
+    assert created.refused == {"acc_x@%": "it has statements of a form that is not known"}
+    assert taken(pair, source) == []
