@@ -90,6 +90,8 @@ def judge(
     failures: list[str] = []
     if restoration is None:
         failures.append("it was not restored")
+    elif restoration.verified.accounts_problem:
+        failures.append(restoration.verified.accounts_problem.rstrip("."))
     if comparison is None:
         failures.append("nothing was compared")
     else:

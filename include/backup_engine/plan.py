@@ -177,7 +177,9 @@ def make_plan(
         accounts=accounts.created if accounts else [],
         expected_seconds=expected_seconds,
         notes=survey.notes + (accounts.notes if accounts else []),
-        warnings=survey.warnings + (accounts.warnings if accounts else []),
+        warnings=survey.warnings
+        + ([verified.accounts_problem] if verified.accounts_problem else [])
+        + (accounts.warnings if accounts else []),
         blockers=survey.blockers + (accounts.blockers if accounts else []),
     )
     for line in plan.lines():  # not as a stage: it would be folded away

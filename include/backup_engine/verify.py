@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from include.backup_engine.accounts import open_accounts
 from include.backup_engine.crypto.data_key import Keyring
-from include.backup_engine.errors import ContentIncomplete, StoredCopyDiffers, UnsupportedFormat
+from include.backup_engine.errors import BackupError, ContentIncomplete, StoredCopyDiffers, UnsupportedFormat
 from include.backup_engine.excerpt import Excerpt, check_names
 from include.backup_engine.mysql.dump import check_completeness
 from include.backup_engine.mysql.references import References
@@ -32,6 +32,7 @@ class Verification(Record):
     :param seconds: of reading, decrypting and checking.
     :param excerpt: what was read, when that was some tables only; ``None``: all.
     :param accounts: how many accounts of the server were read back; ``None``: none are kept with it, or not read.
+    :param accounts_problem: why not, if they should have been. It is no reason not to restore the database.
     """
 
     name: str
@@ -45,6 +46,17 @@ class Verification(Record):
     peak_memory_bytes: int
     excerpt: Excerpt | None = None
     accounts: int | None = None
+    accounts_problem: str | None = None
+
+    def require_accounts(self) -> None:
+        """For those who verify to know, not to restore.
+
+        :raises ContentIncomplete: the accounts are not those that were kept with the backup.
+        """
+        if self.accounts_problem:
+            raise ContentIncomplete(
+                self.accounts_problem, "The database in the backup is good; take the accounts of another backup."
+            )
 
 
 def verify(backup: StoredBackup, policy: Policy, keyring: Keyring, reporter: Reporter) -> Verification:
@@ -61,24 +73,32 @@ def verify(backup: StoredBackup, policy: Policy, keyring: Keyring, reporter: Rep
             sql_bytes += len(piece.data)
             statements.feed(piece.data)
         _check_content(backup, scanner, sql_bytes)
-    accounts = _verify_accounts(backup, policy, keyring, reporter)
+    accounts, problem = _verify_accounts(backup, policy, keyring, reporter)
     tables = len(scanner.contents.tables)
     what = f"Backup {backup.name} verified: every frame is authentic, {tables} tables"
     verification = _verification(backup, reporter, what, started, sql_bytes, tables, statements.bytes)
-    return verification.model_copy(update={"accounts": accounts})
+    return verification.model_copy(update={"accounts": accounts, "accounts_problem": problem})
 
 
-def _verify_accounts(backup: StoredBackup, policy: Policy, keyring: Keyring, reporter: Reporter) -> int | None:
-    """Read back the accounts that are kept with the backup, if any."""
+def _verify_accounts(
+    backup: StoredBackup, policy: Policy, keyring: Keyring, reporter: Reporter
+) -> tuple[int | None, str | None]:
+    """Read back the accounts that are kept with the backup: how many, or what is wrong with them."""
     facts = backup.facts
     if facts is None or facts.accounts is None:
-        return None
+        return None, None
     with reporter.stage("Accounts of the server"):
-        found = open_accounts(backup, policy, keyring)
+        try:
+            found = open_accounts(backup, policy, keyring)
+        except BackupError as error:
+            if error.retryable:
+                raise
+            reporter.warn(error.cause)
+            return None, error.cause
         reporter.line("Accounts are authentic", accounts=len(found.accounts), roles=found.roles)
         if orphans := found.without_account(facts.census):
             reporter.warn(f"Code belongs to accounts that are not among them: {', '.join(orphans)}")
-    return len(found.accounts)
+    return len(found.accounts), None
 
 
 def verify_tables(

@@ -37,6 +37,7 @@ from tests.servers.processes import ROOT
 DOCUMENTS = (ROOT / "docs" / "runbook.md", ROOT / "include" / "break_glass" / "README.md")
 DATABASE = "runbook"
 RESTORED = f"{DATABASE}_restored"
+NURSE = "runbook_nurse"
 _FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _RUN = re.compile(r"console run=(?P<name>[a-z0-9-]+)")
 
@@ -135,7 +136,7 @@ def world(
         "data_key_id": f"alias/runbook-{suffix}",
         "further_data_key_ids": [replica],
     }
-    document["sources"] = {"surgicase": {"conn_id": "surgicase_mysql", "database": DATABASE}}
+    document["sources"] = {"surgicase": {"conn_id": "surgicase_mysql", "database": DATABASE, "accounts": True}}
     policy_file = folder / "policy.yaml"
     policy_file.write_text(yaml.safe_dump(document))
     there = {
@@ -152,6 +153,9 @@ def world(
     vault = Vault(aws.s3, with_sse_key_arn(policy.vault, keyring))
 
     generate(connector(str(mariadb_source.endpoint.socket)), DATABASE, 5)
+    mariadb_source.sql(
+        f"CREATE USER {NURSE}@'%' IDENTIFIED BY 'Pa55-nurse'; GRANT SELECT ON {DATABASE}.* TO {NURSE}@'%'"
+    )
     name = BackupName(datetime.now(UTC))
     endpoint = Endpoint(unix_socket=str(mariadb_source.endpoint.socket), user="root")
     back_up(
@@ -159,7 +163,7 @@ def world(
     )
     entry = Catalog(vault).find("surgicase", "latest")
     assert entry.sidecar is not None and entry.sidecar.facts is not None
-    for key in (entry.key, entry.sidecar_key):  # what S3's replication does
+    for key in (entry.key, entry.sidecar_key, f"{entry.key}.accounts"):  # what S3's replication does
         body = aws.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
         elsewhere.s3.put_object(Bucket=replica_bucket.bucket, Key=key, Body=body)
 
@@ -194,6 +198,7 @@ def world(
     }
     yield World(mariadb_source, mariadb_scratch, aws, bucket, entry.key, entry.sidecar.facts, work, environment)
     for server in (mariadb_source, mariadb_scratch):
+        server.sql(f"DROP USER IF EXISTS {NURSE}@'%'")
         for database in (DATABASE, RESTORED, "readme"):
             server.sql(f"DROP DATABASE IF EXISTS `{database}`")
 
@@ -265,6 +270,13 @@ def _events_are_as_in_the_source(world: World) -> None:
     assert dict(shown) == {item.name: item.status for item in world.facts.census.objects if item.kind == "event"}
 
 
+def _server_is_back(world: World) -> None:
+    assert world.equal(world.new_server, DATABASE, events_disabled=True)
+    shown = [server.sql(f"SHOW GRANTS FOR {NURSE}@'%'") for server in (world.server, world.new_server)]
+    assert shown[0] == shown[1]
+    assert "accounts are created, with the passwords they had" in world.output
+
+
 def _decrypted(world: World) -> None:
     dump = world.work / "dump.sql.gz"
     assert dump.stat().st_size == world.facts.stream.compressed_bytes
@@ -315,7 +327,7 @@ STORY: dict[str, tuple[Callable[[World], None], Callable[[World], object]]] = {
     "lost-table-3": (_nothing, lambda world: world.server.sql(f"SHOW DATABASES LIKE '{RESTORED}'") == []),
     "lost-rows": (_lose_rows, _rows_are_back),
     "lost-database": (_drop(DATABASE), lambda world: world.equal(world.server, RESTORED, events_disabled=True)),
-    "lost-server": (_nothing, lambda world: world.equal(world.new_server, DATABASE, events_disabled=True)),
+    "lost-server": (_nothing, _server_is_back),
     "lost-server-events": (_nothing, _events_are_as_in_the_source),
     "region-prepared": (_nothing, _region_is_prepared),
     "lost-region": (_lose_key, _says("Dry run:")),

@@ -137,3 +137,10 @@ def test_names_of_drill_databases(source: str) -> None:
     assert name.endswith("_20260102_030405")
     assert len(name) <= 64
     assert re.fullmatch(r"[a-z0-9_]+", name)  # no wildcard of a grant, nothing to quote
+
+
+def test_a_drill_fails_when_the_accounts_kept_with_the_backup_are_not_what_they_were() -> None:
+    verified = VERIFIED.model_copy(update={"accounts_problem": "The accounts that were kept with it are gone."})
+    restoration = RESTORATION.model_copy(update={"verified": verified})
+    result = judge(picked(), restoration, EQUAL, COMPARED_AT, True, TARGETS)
+    assert result.failures == ["The accounts that were kept with it are gone"]

@@ -25,3 +25,4 @@ def verify_backup(desk: Desk, options: argparse.Namespace) -> None:
         print_json(verification)
     else:
         print(f"{verification.name} is good: {megabytes(verification.sql_bytes)} of SQL, {verification.tables} tables")
+    verification.require_accounts()

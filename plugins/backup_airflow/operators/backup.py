@@ -92,6 +92,7 @@ class VerifyBackupOperator(BackupOperator):
         entry = Catalog(self.reader_vault).find(self.source, self.backup)
         stored = open_stored(entry, self.source, self.policy, self.reader_vault, self.reader_keyring)
         verification = verify(stored, self.policy, self.reader_keyring, self.reporter)
+        verification.require_accounts()
         gauge("size_bytes", verification.stored.size, self.source)
         gauge("verify_seconds", verification.seconds, self.source)
         return verification.model_dump(mode="json")
