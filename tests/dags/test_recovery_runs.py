@@ -220,7 +220,7 @@ def test_accounts_come_back_only_on_request_and_what_exists_is_left_alone(
 ) -> None:
     server = ward.server
     before = server.sql("SHOW CREATE USER ward_nurse@'%'"), server.sql("SHOW GRANTS FOR ward_nurse@'%'")
-    server.sql("DROP USER ward_nurse@'%'; ALTER USER surgicase_app@'%' ACCOUNT LOCK")
+    server.sql("DROP USER ward_nurse@'%'; DROP ROLE ward_role; ALTER USER surgicase_app@'%' ACCOUNT LOCK")
     run = ward.run(mode="restore", target_conn_id="admin_mysql")
     assert run.state == "success", _states(run)
     assert server.sql("SELECT 1 FROM mysql.user WHERE user = 'ward_nurse'") == []
@@ -231,7 +231,7 @@ def test_accounts_come_back_only_on_request_and_what_exists_is_left_alone(
     assert (server.sql("SHOW CREATE USER ward_nurse@'%'"), server.sql("SHOW GRANTS FOR ward_nurse@'%'")) == before
     assert "ACCOUNT LOCK" in server.sql("SHOW CREATE USER surgicase_app@'%'")[0][0]
     facts = ward.last_record().facts
-    assert facts["plan"]["accounts"] == facts["accounts"]["created"] == ["ward_nurse@%"]
+    assert facts["plan"]["accounts"] == facts["accounts"]["created"] == ["ward_role", "ward_nurse@%"]
     assert facts["accounts"]["refused"] == {}
     [[digest]] = server.sql("SELECT PASSWORD('Pa55-of-ward-nurse')")
     assert digest not in caplog.text and digest not in str(facts)

@@ -46,13 +46,18 @@ def missing_for_accounts(own: Grants, flavour: Flavour, accounts: Sequence[Accou
     Nobody can give what they do not have themselves with the right to pass it on (manuals of both, GRANT).
     """
     statements = [statement for account in accounts for statement in account.grants]
-    wanted = {"CREATE USER": (None, None)} if accounts else {}
-    missing = [f"{name} ON *.*" for name in wanted if not own.has(name)]
-    given_roles = any(" ON " not in statement for statement in statements)
-    if given_roles and flavour == "mysql" and not (own.has("ROLE_ADMIN") or own.has("SUPER")):
-        missing.append("ROLE_ADMIN ON *.*")
-    if flavour == "mariadb" and any(statement.startswith("SET DEFAULT ROLE ") for statement in statements):
-        missing += ["UPDATE ON `mysql`.*"] * (not own.has("UPDATE", "mysql"))
+    roles = {role for account in accounts for role in account.roles}
+    missing = ["CREATE USER ON *.*"] if accounts and not own.has("CREATE USER") else []
+    if flavour == "mysql":
+        if roles and not (own.has("ROLE_ADMIN") or own.has("SUPER")):
+            missing.append("ROLE_ADMIN ON *.*")
+    else:  # whoever creates a role may grant it; one that exists, only who has it with this option
+        there = roles - own.administered - {account.written for account in accounts}
+        missing += [f"{role} WITH ADMIN OPTION" for role in sorted(there)]
+        if any(statement.startswith("SET DEFAULT ROLE ") for statement in statements) and not own.has(
+            "UPDATE", "mysql"
+        ):
+            missing.append("UPDATE ON `mysql`.*")
     for grant in Grants(statements).lines:
         db, table = (None if part == "*" else part for part in (grant.db, grant.table))
         scope = f"{quote(db) if db else '*'}.{quote(table) if table else '*'}"

@@ -32,7 +32,7 @@ _GRANT = re.compile(
     re.DOTALL,
 )
 _OTHERS = [
-    re.compile(rf"GRANT {_ACCOUNTS} TO (?P<to>{_ACCOUNT})(?: WITH ADMIN OPTION)?"),
+    re.compile(rf"GRANT (?P<roles>{_ACCOUNTS}) TO (?P<to>{_ACCOUNT})(?: WITH ADMIN OPTION)?"),
     re.compile(rf"GRANT PROXY ON {_ACCOUNT} TO (?P<to>{_ACCOUNT})(?: WITH GRANT OPTION)?"),
     re.compile(rf"SET DEFAULT ROLE {_ACCOUNTS} (?:FOR|TO) (?P<to>{_ACCOUNT})"),
 ]
@@ -86,6 +86,12 @@ class Account(Record):
                 shown.append(given + statement[found.end("to") :])
         hidden = len(self.grants) - len(shown)
         return shown + ([f"{hidden} that are not understood"] if hidden else [])
+
+    @property
+    def roles(self) -> list[str]:
+        """The roles that it was granted, as SQL has them."""
+        found = [match["roles"] for statement in self.grants if (match := _OTHERS[0].fullmatch(statement))]
+        return [name for listed in found for name in re.findall(_ACCOUNT, listed)]
 
     @property
     def powers(self) -> list[str]:

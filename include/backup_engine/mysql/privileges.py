@@ -28,6 +28,7 @@ _GRANT = re.compile(
     re.DOTALL,
 )
 _QUOTED = re.compile(r"`(?:[^`]|``)*+`|'(?:[^'\\]|\\.|'')*+'")
+_ADMINISTERED = re.compile(rf"GRANT ({_NAME}) TO {_NAME}(?:@{_NAME})? WITH ADMIN OPTION\Z")
 # A privilege on columns is not the privilege on the table.
 _ON_COLUMNS = re.compile(r"[A-Z ]+\((?:`(?:[^`]|``)*+`|[^`)])*\),?")
 
@@ -68,6 +69,8 @@ class Grants:
     """All grants of an account, roles in force included."""
 
     def __init__(self, lines: list[str]) -> None:
+        self.administered = {found[1] for line in lines if (found := _ADMINISTERED.match(line))}
+        """MariaDB's roles that the account may grant, as SQL has them."""
         self.lines = [grant for line in lines if (grant := self._parse(line))]
 
     @staticmethod

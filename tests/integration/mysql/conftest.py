@@ -120,7 +120,8 @@ def new_account(pair: Pair) -> Iterator[NewAccount]:
         pair.source.sql(f"CREATE USER {name}@'%%' IDENTIFIED BY %s", PASSWORD)
         created.append(name)
         for grant in grants:
-            pair.source.sql(f"GRANT {grant} TO {name}@'%'")
+            what, word, option = grant.partition(" WITH ")
+            pair.source.sql(f"GRANT {what} TO {name}@'%'" + word + option)
         where = pair.source.endpoint
         return Endpoint(host=where.host, port=where.port, user=name, password=PASSWORD)
 

@@ -11,7 +11,7 @@ from include.backup_engine.mysql.account_creation import create_accounts, missin
 from include.backup_engine.mysql.accounts import Account, take_accounts, understood
 from include.backup_engine.mysql.privileges import Grants
 from include.backup_engine.mysql.server import Endpoint
-from tests.integration.mysql.conftest import NewAccount, Pair
+from tests.integration.mysql.conftest import MARIADB, NewAccount, Pair
 
 ODD = 'it\'s "odd" ``x`` ; -- é'
 COMMON = f"""
@@ -203,6 +203,19 @@ def test_an_account_that_may_not_get_all_its_grants_is_not_left_half_made(
     assert [account.name for account in taken(pair, source)] == ["acc_locked@10.0.%"]
     assert ("BACKUP_ADMIN" if pair.flavour == "mysql" else "BINLOG MONITOR") + " ON *.*" in lacking
     assert ("ROLE_ADMIN" if pair.flavour == "mysql" else "GRANT OPTION") + " ON *.*" in lacking
+
+
+@MARIADB
+def test_a_role_that_exists_is_given_only_by_who_administers_it(
+    pair: Pair, source: Endpoint, accounts: list[Account], new_account: NewAccount
+) -> None:
+    [alice] = [account for account in accounts if account.user == "acc_alice"]
+    with new_account("ALL ON *.* WITH GRANT OPTION").connect() as connection:
+        lacking = missing_for_accounts(Grants.of(connection), pair.flavour, [alice])
+        drop([alice], source)
+        created = create_accounts(connection, pair.flavour, [alice])
+    assert lacking == ["`acc chief` WITH ADMIN OPTION"]
+    assert list(created.refused) == ["acc_alice@%"]
 
 
 def test_an_administrator_lacks_nothing(pair: Pair, source: Endpoint, accounts: list[Account]) -> None:
