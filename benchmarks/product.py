@@ -20,6 +20,7 @@ from include.backup_engine.names import BackupName
 from include.backup_engine.records import Chain
 from include.backup_engine.report import Reporter
 from include.backup_engine.restore import create_database, restore
+from include.backup_engine.written import Written
 
 SOURCE = "bench"
 
@@ -59,10 +60,14 @@ def restore_latest() -> Told:
 
 def prove() -> Told:
     """The task ``compare`` of restore_drill."""
-    facts, reporter = Desk(SOURCE).stored("latest").facts, Reporter()
+    desk, reporter = Desk(SOURCE), Reporter()
+    facts = desk.stored("latest").facts
     assert facts is not None
     endpoint = mysql_endpoint(connection_from_environment("target_mysql"))
-    comparison = compare_with_snapshot(facts.census, endpoint, RESTORED, reporter, events_disabled=True)
+    written = Written.of(facts, desk.policy.drill.dump_again)
+    comparison = compare_with_snapshot(
+        facts.census, endpoint, RESTORED, reporter, events_disabled=True, written=written
+    )
     if not comparison.equal:
         raise SystemExit(comparison.summary())
     return Told(seconds=reporter.seconds)

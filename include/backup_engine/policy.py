@@ -26,7 +26,7 @@ from pydantic import (
 
 from include.backup_engine.errors import PolicyError
 from include.backup_engine.names import SAFETY_SUFFIX, Compression
-from include.backup_engine.records import Fingerprints, Verdict
+from include.backup_engine.records import DumpAgain, Fingerprints, Verdict
 
 DEFAULT_PATH = Path(__file__).resolve().parents[1] / "policy.yaml"
 _SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
@@ -172,12 +172,16 @@ class AnomalyPolicy(_Section):
 
 
 class DrillPolicy(_Section):
-    """When ``restore_drill`` runs, where it restores to, and which times it must meet."""
+    """When ``restore_drill`` runs, where it restores to, and which times it must meet.
+
+    :param dump_again: tables of the copy that are dumped again (written.py).
+    """
 
     cron: str = "0 5 * * 0"
     scratch_conn_id: str = "scratch_mysql"
     rto_target_minutes: float = Field(240, gt=0)
     rpo_target_hours: float = Field(26, gt=0)
+    dump_again: DumpAgain = "all"
 
 
 class RecoveryPolicy(_Section):

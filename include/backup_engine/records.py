@@ -16,6 +16,8 @@ SnapshotMethod = Literal["global_read_lock", "table_read_locks", "equal_coordina
 Verdict = Literal["exact", "ddl-checked", "unproven"]
 """What is proved of a dump, strongest first; see :class:`Consistency`."""
 Definitions = Literal["locked", "quiet", "compared"]
+DumpAgain = Literal["all", "unproven", "none"]
+"""Which tables of a restored copy are dumped again; ``unproven``: those of which the fingerprint does not prove all."""
 Fingerprints = Literal["full", "sampled", "off"]
 """How much of the tables the server hashes beside a dump (mysql/ranges.py)."""
 
@@ -158,7 +160,7 @@ class Section(Record):
         compressed stream (= the plaintext of the message), so that a reader can start there.
     :param member_sql_offset: the SQL offset at which that member starts.
     :param rows: of a table, counted in the stream.
-    :param rows_hash: of the same rows (mysql/row_hash.py); None in backups that do not say.
+    :param rows_hash: of the same rows (mysql/stream_hash.py); None in backups that do not say.
     """
 
     kind: Literal["settings", "table", "sequence", "code"]

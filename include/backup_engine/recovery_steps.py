@@ -11,19 +11,20 @@ from include.backup_engine.cancel import Cancellation
 from include.backup_engine.compare import Comparison, compare_with_snapshot
 from include.backup_engine.copies import put_beside
 from include.backup_engine.crypto.data_key import Keyring
+from include.backup_engine.crypto.sidecar import BackupFacts
 from include.backup_engine.errors import DrillFailed, UnsupportedFormat
 from include.backup_engine.mysql.account_creation import CreatedAccounts, create_accounts
 from include.backup_engine.mysql.server import Endpoint
 from include.backup_engine.names import SAFETY_SUFFIX
 from include.backup_engine.plan import Plan, expected_duration, make_plan
 from include.backup_engine.policy import Policy
-from include.backup_engine.records import Census
 from include.backup_engine.recovery import Recovery, RecoveryResult
 from include.backup_engine.report import Reporter
 from include.backup_engine.restore import Restoration, create_database, restore
 from include.backup_engine.store.s3 import Vault
 from include.backup_engine.stored import StoredBackup
 from include.backup_engine.swap import Swapped, swap
+from include.backup_engine.written import Written
 
 
 def plan_recovery(
@@ -55,9 +56,11 @@ def compare_beside(
     asked: Recovery, plan: Plan, backup: StoredBackup, endpoint: Endpoint, reporter: Reporter
 ) -> Comparison:
     """Compare what was restored with what the source held when the backup was taken."""
+    facts = _facts(backup)
     return compare_with_snapshot(
-        _census(backup), endpoint, asked.incoming, reporter, events_disabled=True, excerpt=plan.verified.excerpt
-    )
+        facts.census, endpoint, asked.incoming, reporter, events_disabled=True, excerpt=plan.verified.excerpt,
+        written=Written.of(facts, "unproven"),
+    )  # fmt: skip
 
 
 def put_in_place(
@@ -76,7 +79,7 @@ def put_in_place(
         )
     if plan.copies:
         return put_beside(endpoint, asked.database, asked.incoming, plan.copies, reporter, cancellation)
-    census, excerpt = _census(backup), plan.verified.excerpt
+    census, excerpt = _facts(backup).census, plan.verified.excerpt
     return swap(
         endpoint, asked.database, asked.incoming, asked.before, excerpt.part_of(census) if excerpt else census,
         reporter, cancellation, overwrite=plan.overwrites,
@@ -131,11 +134,11 @@ def record_recovery(result: RecoveryResult, reader: Vault, writer: Vault, report
     return key
 
 
-def _census(backup: StoredBackup) -> Census:
+def _facts(backup: StoredBackup) -> BackupFacts:
     """What a backup records about the source; without that, it is not restored here."""
     if backup.facts is None:
         raise UnsupportedFormat("The backup records nothing to compare with.", "Restore it by hand.")
-    return backup.facts.census
+    return backup.facts
 
 
 def _where(swapped: Swapped | None, asked: Recovery) -> str:

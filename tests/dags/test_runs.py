@@ -75,6 +75,7 @@ def test_a_drill_proves_every_source_equal(backed_up: Plant) -> None:
         comparison = record.facts["comparison"]
         assert (comparison["findings"], comparison["not_compared"]) == ([], [])
         assert comparison["tables"] == 46  # 45 tables and a sequence
+        assert comparison["rewritten"] == 45
         assert record.facts["scratch_is_gone"]
         assert (record.facts["restoration"]["verified"]["accounts"] is not None) == (record.source == "staged")
     assert backed_up.scratch.sql("SHOW DATABASES LIKE 'drill\\_%%'") == []

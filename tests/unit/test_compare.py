@@ -8,6 +8,7 @@ import pytest
 
 from include.backup_engine.compare import Comparison, compare_census
 from include.backup_engine.records import Census, ObjectFacts, TableFacts
+from include.backup_engine.written import Rewritten
 
 CASES = TableFacts(name="cases", rows=3, fingerprint="1:a:b", definition_sha256="t1")
 NUMBERS = TableFacts(name="numbers", kind="sequence", fingerprint="1000", definition_sha256="t2")
@@ -154,3 +155,45 @@ def test_the_summary_is_one_line_and_names_twenty() -> None:
     assert "30 differences: table t0 is missing; " in many.summary()
     assert "t19" in many.summary()
     assert "t20" not in many.summary()
+
+
+ALIKE = Rewritten(same=frozenset({"cases"}))
+OTHER = Rewritten(other=frozenset({"cases"}))
+BY_ANOTHER = Rewritten(other=frozenset({"cases"}), other_hand="another hand wrote them")
+INEXACT = Rewritten(other=frozenset({"cases"}), inexact=frozenset({"cases"}))
+UNHASHED = CASES.model_copy(update={"fingerprint": None, "note": "why"})
+LOSSY = CASES.model_copy(update={"note": "1 of column j"})
+MAYBE = "its 3 rows were counted; the dump wrote others, it may be because"
+SURVIVE = "values of type float, double or json do not always survive being written"
+FOUND = ["table cases has the right number of rows but not those that the dump wrote"]
+
+
+@pytest.mark.parametrize(
+    ("expected", "rewritten", "findings", "not_compared"),
+    [
+        (CASES, ALIKE, [], []),
+        (CASES, OTHER, FOUND, []),
+        (CASES, INEXACT, FOUND, []),  # the fingerprint has seen that all of its values survive being written
+        (CASES, BY_ANOTHER, [],
+         ["what the dump wrote of table cases: another hand wrote them; its content is the source's"]),
+        (UNHASHED, ALIKE, [], ["the content of table cases (why); its 3 rows are those that the dump wrote"]),
+        (UNHASHED, OTHER, FOUND, []),
+        (UNHASHED, BY_ANOTHER, [], [f"the content of table cases (why); {MAYBE} another hand wrote them"]),
+        (UNHASHED, INEXACT, [], [f"the content of table cases (why); {MAYBE} {SURVIVE}"]),
+        (LOSSY, ALIKE, [], ["some values of table cases (1 of column j)"]),
+        (LOSSY, OTHER, FOUND, []),
+        (LOSSY, INEXACT, [], [f"some values of table cases (1 of column j); {MAYBE} {SURVIVE}"]),
+        (CASES, Rewritten(failed="No program."), [], ["what the copy is when it is dumped again (No program)"]),
+    ],
+)  # fmt: skip
+def test_what_the_dump_wrote(
+    expected: TableFacts, rewritten: Rewritten, findings: list[str], not_compared: list[str]
+) -> None:
+    copy = CASES.model_copy(update={"fingerprint": expected.fingerprint})
+    assert compare_census(census(expected), census(copy), rewritten, events_disabled=True) == (findings, not_compared)
+    # What differs by its fingerprint or its number of rows is told once.
+    for change, told in (({"fingerprint": "1:x"}, "another content"), ({"rows": 2}, "2 rows, the source had 3")):
+        if expected.fingerprint or "rows" in change:
+            changed = census(copy.model_copy(update=change))
+            [finding], _ = compare_census(census(expected), changed, rewritten, events_disabled=True)
+            assert told in finding

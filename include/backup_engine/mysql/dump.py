@@ -23,9 +23,6 @@ _START_TIMEOUT = 60.0
 _COMMON = (
     "--single-transaction",
     "--quick",
-    "--routines",
-    "--events",
-    "--triggers",
     "--hex-blob",  # binary values survive every character set on the way
     "--tz-utc",
     "--no-tablespaces",  # else PROCESS is needed
@@ -33,6 +30,8 @@ _COMMON = (
     "--max-allowed-packet=1G",
     "--comments",  # the announcements that stream.py reads
 )
+_EVERYTHING = ("--routines", "--events", "--triggers")
+_ROWS_ONLY = ("--no-create-info", "--skip-triggers")
 
 
 def dump_arguments(
@@ -44,12 +43,24 @@ def dump_arguments(
     excluded_tables: Collection[str] = (),
 ) -> list[str]:
     """The argument list; options that not every version knows are used only where ``--help`` lists them."""
-    arguments = list(_COMMON)
+    arguments = [*_COMMON, *_EVERYTHING, *_arguments_of(program, versioned_tables)]
+    if binary_log and program.flavour == "mariadb":
+        arguments.append("--master-data=2")
+    arguments += [f"--ignore-table={database}.{table}" for table in sorted(excluded_tables)]
+    return [*arguments, database]
+
+
+def row_arguments(program: DumpProgram, database: str, tables: Collection[str], *, versioned_tables: bool) -> list[str]:
+    """The argument list for the rows of some tables and nothing else, written as :func:`dump_arguments` has them."""
+    return [*_COMMON, *_ROWS_ONLY, *_arguments_of(program, versioned_tables), "--", database, *sorted(tables)]
+
+
+def _arguments_of(program: DumpProgram, versioned_tables: bool) -> list[str]:
+    """What the flavours, and their versions, know by other names or not at all."""
+    arguments: list[str] = []
     if program.flavour == "mariadb":
         if "no-autocommit" in program.options:  # on from 11.8: one transaction per table costs a restore twice the CPU
             arguments.append("--skip-no-autocommit")
-        if binary_log:
-            arguments.append("--master-data=2")
         if versioned_tables:
             if "dump-history" not in program.options:
                 raise DumpFailed(
@@ -64,8 +75,7 @@ def dump_arguments(
             arguments.append("--column-statistics=0")
         if "skip-masking-policies" in program.options:
             arguments.append("--skip-masking-policies")
-    arguments += [f"--ignore-table={database}.{table}" for table in sorted(excluded_tables)]
-    return [*arguments, database]
+    return arguments
 
 
 class Dump:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from include.backup_engine.mysql.row_hash import RowHash
+from include.backup_engine.mysql.stream_hash import StreamHash
 from include.backup_engine.records import Coordinates
 
 SectionKind = Literal["settings", "table", "sequence", "code"]
@@ -45,7 +45,7 @@ class DumpContents:
     """What was seen so far.
 
     :param tables: rows per table; ``None``: its rows are not dumped, or written in a way that is not known here.
-    :param row_hashes: of the same rows (row_hash.py), where they are known.
+    :param row_hashes: of the same rows (stream_hash.py), where they are known.
     """
 
     tables: dict[str, int | None] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class StreamScanner:
         self._in_body = False
         self._bodies: Literal["triggers", "routines", "events"] = "triggers"
         self._table = ""
-        self._rows: RowHash | None = None
+        self._rows: StreamHash | None = None
 
     def scan(self, chunks: Iterable[bytes]) -> Iterator[Piece]:
         """Pass the stream on; at most 1 KiB is held back."""
@@ -122,8 +122,9 @@ class StreamScanner:
         elif found := _POSITION.match(line):
             contents.coordinates = Coordinates(binlog_file=found[1].decode(), binlog_position=int(found[2]))
         elif found := _ROWS.match(line):
+            self._end_of_rows()
             self._table = _unquoted(found[1])
-            self._rows = RowHash()
+            self._rows = StreamHash()
         elif line.startswith(_CODE) or _NAMED.match(line):
             return self._section(line)
         return None

@@ -21,6 +21,7 @@ from include.backup_engine.restore import (
 )
 from include.backup_engine.store.catalog import Catalog
 from include.backup_engine.stored import StoredBackup, open_stored
+from include.backup_engine.written import Written
 
 
 class PickBackupOperator(BackupOperator):
@@ -153,8 +154,9 @@ class CompareWithSnapshotOperator(_DrillOperator):
         if facts is None:
             raise UnsupportedFormat("The backup records nothing to compare with.", "Drill one made by this package.")
         comparison = compare_with_snapshot(
-            facts.census, self.scratch, self.database, self.reporter, events_disabled=True
-        )
+            facts.census, self.scratch, self.database, self.reporter, events_disabled=True,
+            written=Written.of(facts, self.policy.drill.dump_again),
+        )  # fmt: skip
         return {"comparison": comparison.model_dump(mode="json"), "compared_at": datetime.now(UTC).isoformat()}
 
 

@@ -16,6 +16,7 @@ from include.backup_engine.policy import SourcePolicy
 from include.backup_engine.records import SourceFacts
 from include.backup_engine.report import Reporter
 from include.backup_engine.source import read_source
+from include.backup_engine.written import Written
 
 LANES = 2
 
@@ -75,4 +76,7 @@ def restore_into(endpoint: Endpoint, database: str, taken: Taken) -> LoadFacts:
 
 
 def compare(taken: Taken, endpoint: Endpoint, database: str) -> Comparison:
-    return compare_with_snapshot(taken.facts.census, endpoint, database, Reporter(), events_disabled=True)
+    facts = taken.facts
+    return compare_with_snapshot(
+        facts.census, endpoint, database, Reporter(), events_disabled=True, written=Written.of(facts, "all")
+    )

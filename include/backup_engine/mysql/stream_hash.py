@@ -32,7 +32,7 @@ _HEAD_LIMIT = 1 << 20
 """More than the names of a table's columns can have (4096 of 64 characters)."""
 
 
-class RowHash:
+class StreamHash:
     """Counts and hashes the rows of one table, from the text of its INSERTs and of what stands around them."""
 
     def __init__(self) -> None:

@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from xxhash import xxh3_64_intdigest
 
-from include.backup_engine.mysql import row_hash
-from include.backup_engine.mysql.row_hash import RowHash
+from include.backup_engine.mysql import stream_hash
+from include.backup_engine.mysql.stream_hash import StreamHash
 
 Value = None | int | str | bytes
 Row = tuple[Value, ...]
@@ -73,7 +73,7 @@ def dump(rows: list[Row], layout: str, per_insert: int) -> bytes:
 
 
 def hashed(chunks: Iterable[bytes]) -> tuple[int | None, str | None]:
-    found = RowHash()
+    found = StreamHash()
     for chunk in chunks:
         found.feed(chunk)
     return found.rows, found.value
@@ -88,11 +88,11 @@ def cut(text: bytes, borders: Iterable[int]) -> list[bytes]:
     return [text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True)]
 
 
-@pytest.mark.parametrize("long", [row_hash._LONG, 5])
+@pytest.mark.parametrize("long", [stream_hash._LONG, 5])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_rows_count_and_nothing_else(layout: str, long: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not their order, not their grouping into INSERTs, not where the stream is cut, not whether a row is long."""
-    monkeypatch.setattr(row_hash, "_LONG", long)
+    monkeypatch.setattr(stream_hash, "_LONG", long)
 
     @given(tables, st.randoms(use_true_random=False), st.integers(1, 5), st.lists(st.integers(0, 4000), max_size=25))
     @example([("),(",), ("'),('",), ("\\",), ("\\'),(\\",)], random.Random(1), 2, list(range(400)))
@@ -128,7 +128,7 @@ def test_layouts_give_the_same_hash() -> None:
 def test_a_long_row_is_neither_kept_nor_read_twice(between: bytes) -> None:
     row = b"1,'" + rb"it\'s \\ ),(\n" * 1_000_000 + b"'"
     text = b"\nINSERT INTO `t` VALUES (" + row + b")" + between + b"(2)" + between + b"(" + row + b");\n"
-    found, longest, started = RowHash(), 0, time.process_time()
+    found, longest, started = StreamHash(), 0, time.process_time()
     for start in range(0, len(text), 1 << 16):
         found.feed(text[start : start + (1 << 16)])
         longest = max(longest, len(found._rest))
