@@ -30,6 +30,7 @@ class MariaDB(Database):
                 [
                     *installer,
                     f"--datadir={folder / unfinished.name}",
+                    f"--tmpdir={short}",  # of its own: servers delete each other's temporary tables
                     *("--auth-root-authentication-method=normal", "--skip-test-db"),
                     "--force",  # even where the host's own name cannot be resolved
                 ]
