@@ -21,7 +21,7 @@ from include.backup_engine.mysql.census import not_dumpable
 from include.backup_engine.mysql.client import find_dump_program, release_series
 from include.backup_engine.mysql.health import bound_code
 from include.backup_engine.mysql.privileges import Grants
-from include.backup_engine.mysql.server import Endpoint, identify, quote, row, rows, scalar, variable
+from include.backup_engine.mysql.server import Endpoint, identify, quote, row, rows, scalar, shown, variable
 from include.backup_engine.mysql.snapshot import ladder
 from include.backup_engine.policy import Policy, SourcePolicy
 from include.backup_engine.records import Chain, ServerIdentity
@@ -173,10 +173,10 @@ def _check_exclusions(connection: Connection[Any], policy: SourcePolicy, finding
         "SELECT table_name FROM information_schema.views WHERE table_schema = %s",
         (policy.database,),
     ):
-        shown = row(connection, f"SHOW CREATE VIEW {quote(str(view))}")
+        text = shown(connection, f"SHOW CREATE VIEW {quote(str(view))}")
         for table in policy.exclude_tables:
             findings.require(
-                not shown or quote(table) not in str(shown[1]),
+                not text or quote(table) not in str(text[1]),
                 f"The table {table} is excluded, and the view {view} uses it.",
                 "Back the table up as well, or drop the view: a view without its table cannot be restored.",
             )

@@ -223,6 +223,24 @@ def test_preflight_names_a_further_key_that_cannot_be_used(site: Keys) -> None:
         site.check(site.policy(data_key_id=alias, further_data_key_ids=[site.here]))
 
 
+def test_p19_one_key_for_both_is_refused(site: Keys) -> None:
+    """By whatever name: else the writer, who must use the SSE key, could open backups."""
+    policy = site.policy(data_key_id=site.sse.rpartition("/")[2], further_data_key_ids=[], allowed_data_keys=[])
+    with pytest.raises(PreflightError, match="data_key_id and sse_key_id are the same KMS key"):
+        site.check(policy)
+
+
+def test_p20_a_backup_asks_kms_for_one_data_key(site: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    kms = site.aws.kms
+    kms.meta.events.register("before-call.kms", lambda model, **_: asked.append(model.name))
+    monkeypatch.setattr(type(site), "keyring", Keyring(kms))
+    site.back_up(further_data_key_ids=[])
+    assert asked.count("GenerateDataKey") == 1
+    assert "Decrypt" not in asked
+    assert len(asked) < 6
+
+
 def test_a_region_that_is_down_costs_its_copy_and_not_the_backup(
     site: Keys, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

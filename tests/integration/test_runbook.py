@@ -304,6 +304,29 @@ def _readme_has_loaded(world: World) -> None:
     assert not world.work.exists()
 
 
+def _delete_somebody(world: World) -> None:
+    """A person was deleted after the backup; what was recovered has the person again."""
+    world.environment |= {"TABLE": "patients", "RECOVERED": DATABASE, "OLD": f"{DATABASE}_old"}
+    world.server.sql(
+        f"CREATE DATABASE {DATABASE}_old;"
+        f"CREATE TABLE {DATABASE}_old.patients (PRIMARY KEY (id)) SELECT id FROM {DATABASE}.patients WHERE id <> 7"
+    )
+
+
+def _delete_by_statement(world: World) -> None:
+    for key in (world.key, world.key + SIDECAR_SUFFIX):  # the attacker of the story before has them no more
+        body = world.aws.s3.get_object(Bucket=world.environment["REPLICA_BUCKET"], Key=key)["Body"].read()
+        world.aws.s3.put_object(Bucket=world.bucket, Key=key, Body=body)
+    world.server.sql(
+        f"DROP DATABASE {DATABASE}_old; USE {DATABASE}; DROP TRIGGER patients_no_delete;"
+        "SET foreign_key_checks = 0; DELETE FROM patients WHERE id = 9"
+    )
+
+
+def _lists(*keys: int) -> Callable[[World], bool]:
+    return lambda world: world.output.split() == [str(key) for key in keys]
+
+
 def _says(text: str) -> Callable[[World], None]:
     def says(world: World) -> None:
         assert text in world.output, world.output
@@ -337,12 +360,26 @@ STORY: dict[str, tuple[Callable[[World], None], Callable[[World], object]]] = {
     "ransomware-look": (_decoy, _says("-deleted\t")),
     "ransomware-verify": (_nothing, _says("is good:")),
     "ransomware-old-version": (_overwrite, _decrypted),
+    "came-back": (_delete_somebody, _lists(7)),
+    "deleted-in-the-log": (_delete_by_statement, _lists(9)),
     "break-glass-readme": (_prepare_readme, _readme_has_loaded),
 }
 
 
-@pytest.mark.parametrize("name", blocks())
+AFTERWARDS = ("came-back", "deleted-in-the-log")
+
+
+@pytest.mark.parametrize("name", [name for name in blocks() if name not in AFTERWARDS])
 def test_the_commands_do_what_they_are_for(world: World, name: str) -> None:
+    follow(world, name)
+
+
+@pytest.mark.parametrize("name", AFTERWARDS)
+def test_p38_who_was_deleted_since_the_backup_is_listed(world: World, name: str) -> None:
+    follow(world, name)
+
+
+def follow(world: World, name: str) -> None:
     prepare, check = STORY[name]
     prepare(world)
     world.run(blocks()[name])

@@ -112,6 +112,14 @@ def test_every_call_to_aws_is_in_the_roles() -> None:
     assert set(ACTIONS.values()) <= set(re.findall(r"`((?:s3|kms):\w+)`", section("AWS roles")))
 
 
+def test_p19_the_writer_decrypts_with_the_sse_key_only() -> None:
+    """S3 needs kms:Decrypt of whoever uploads in parts under SSE-KMS; backups must not open with it."""
+    roles = re.findall(r"^\| (\w+) \| (.*?) \| (.*?) \|", section("AWS roles"), re.MULTILINE)
+    decrypts = [on for role, actions, on in roles if role == "writer" and "`kms:Decrypt`" in actions]
+    assert decrypts == ["SSE key"]
+    assert ("reader", "`kms:Decrypt`", "data key (all allowed ones)") in roles
+
+
 def test_every_metric_is_named() -> None:
     code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "plugins").rglob("*.py"))
     metrics = {f"mysql_backup.{name}" for name in re.findall(r"gauge\(\"([\w.]+)\"", code)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 from pymysql.connections import Connection
@@ -15,7 +16,7 @@ from pymysql.connections import Connection
 from include.backup_engine.errors import BackupError, PreflightError
 from include.backup_engine.mysql.identifiers import QUOTED, without_own_schema
 from include.backup_engine.mysql.privileges import Grants
-from include.backup_engine.mysql.server import Row, quote, row, rows, scalar, server_errors
+from include.backup_engine.mysql.server import Row, quote, rows, scalar, server_errors, shown
 from include.backup_engine.records import Flavour, Record
 
 CodeKind = Literal["procedure", "function", "trigger", "view", "event"]
@@ -24,6 +25,11 @@ _ORDER: tuple[CodeKind, ...] = ("function", "procedure", "trigger", "view", "eve
 _DEFINER = re.compile(rb"\A(CREATE [^`'\"]*?\bDEFINER=)" + QUOTED + rb"(?:@" + QUOTED + rb")?")
 _EVENT_STATUS = re.compile(r"(ON COMPLETION (?:NOT )?PRESERVE) (?:ENABLE|DISABLE(?: ON (?:SLAVE|REPLICA))?)\b")
 _TEXT = r"'(?:[^'\\]|\\.|'')*+'"
+# A quoted name, or a string with its introducer if it has one (MySQL manual, "Character Set Introducers").
+_LITERAL = re.compile(rb"`(?:[^`]|``)*`|(?:(?<![\w$])(_[a-z0-9]+) ?)?'((?:[^'\\]|\\.|'')*+)'", re.DOTALL)
+_ESCAPED = re.compile(rb"\\.|''", re.DOTALL)
+_CONTROL = {rb"\0": b"\0", rb"\n": b"\n", rb"\r": b"\r", rb"\t": b"\t", rb"\b": b"\b", rb"\Z": b"\x1a"}
+_MISLEADING = {b"_big5", b"_cp932", b"_gb18030", b"_gbk", b"_sjis"}
 _MAY_NAME_DEFINERS = ("SUPER", "SET USER", "SET_USER_ID", "SET_ANY_DEFINER")
 
 
@@ -208,6 +214,18 @@ def accounts(connection: Connection[Any]) -> set[str] | None:
         return None
 
 
+def system_accounts(connection: Connection[Any]) -> set[str]:
+    """Accounts whose code only another of their kind may touch (MySQL manual, "Account Categories").
+
+    Empty where there are none (MariaDB), and where this account may not see them.
+    """
+    try:
+        found = rows(connection, "SELECT user, host FROM mysql.global_grants WHERE priv = 'SYSTEM_USER'")
+    except BackupError:
+        return set()
+    return {f"{user}@{host}" for user, host in found}
+
+
 def may_name_definers(grants: Grants) -> bool:
     """Whether the account may create objects that belong to others."""
     return any(grants.has(privilege) for privilege in _MAY_NAME_DEFINERS)
@@ -220,20 +238,48 @@ def with_owners(
 
     :param owners: kind and name -> ``user@host``.
     """
-    known = (accounts(connection) or set()) if may_name_definers(Grants.of(connection)) else set()
+    grants = Grants.of(connection)
+    known = (accounts(connection) or set()) if may_name_definers(grants) else set()
+    if not grants.has("SYSTEM_USER"):
+        known -= system_accounts(connection)
     found = [(item, owners.get((item.kind, item.name), "")) for item in code]
     kept = sum(owner in known for _, owner in found)
     return [item.owned_by(owner) if owner in known else item for item, owner in found], kept
 
 
 def _shown(connection: Connection[Any], what: str, database: str, name: str, column: int) -> Row:
-    shown = row(connection, f"SHOW CREATE {what} {quote(database)}.{quote(name)}")
-    if shown is None or shown[column] is None:
+    try:
+        found = shown(connection, f"SHOW CREATE {what} {quote(database)}.{quote(name)}", _executable)
+    except UnicodeDecodeError:
+        raise PreflightError(
+            f"The {what.lower()} {name} holds text of a character set in which it cannot be created again.",
+            "Write that text as CONVERT(_utf8mb4'…' USING …) in its definition.",
+        ) from None
+    if found is None or found[column] is None:
         raise PreflightError(
             f"The definition of {what.lower()} {name} is hidden from this account.",
             "Give it the grants in include/sql/recovery_account.sql.",
         )
-    return shown
+    return found
+
+
+def _executable(text: bytes) -> str:
+    """A definition that creates the same. MySQL shows a view's literals of other character sets as their bytes.
+
+    :raises UnicodeDecodeError: there is one in which the second byte of a character may look like a quote.
+    """
+    return text.decode() if text.isascii() else _LITERAL.sub(_in_hexadecimal, text).decode()
+
+
+def _in_hexadecimal(found: re.Match[bytes]) -> bytes:
+    introducer, value = found[1], found[2]
+    if introducer is None or introducer in _MISLEADING:
+        return found[0]
+    with suppress(UnicodeDecodeError):
+        value.decode()
+        return found[0]
+    plain = _ESCAPED.sub(lambda escaped: _CONTROL.get(escaped[0], escaped[0][1:]), value)
+    return introducer + b" x'" + plain.hex().encode() + b"'"
 
 
 def _own(statement: object, database: str) -> str:
@@ -252,10 +298,10 @@ def _views(connection: Connection[Any], database: str) -> Iterator[Definition]:
         "SELECT table_name, definer FROM information_schema.views WHERE table_schema = %s ORDER BY table_name",
         (database,),
     ):
-        shown = _shown(connection, "VIEW", database, str(name), 1)
+        found = _shown(connection, "VIEW", database, str(name), 1)
         yield Definition(
-            kind="view", name=str(name), statement=_unqualified(_own(shown[1], database), database),
-            charset=str(shown[2]), collation=str(shown[3]), definer=str(definer),
+            kind="view", name=str(name), statement=_unqualified(_own(found[1], database), database),
+            charset=str(found[2]), collation=str(found[3]), definer=str(definer),
         )  # fmt: skip
 
 
@@ -266,10 +312,10 @@ def _triggers(connection: Connection[Any], database: str) -> Iterator[Definition
         " ORDER BY event_object_table, action_timing, event_manipulation, action_order",
         (database,),
     ):
-        shown = _shown(connection, "TRIGGER", database, str(name), 2)
+        found = _shown(connection, "TRIGGER", database, str(name), 2)
         yield Definition(
-            kind="trigger", name=str(name), statement=_own(shown[2], database), sql_mode=str(shown[1]),
-            charset=str(shown[3]), collation=str(shown[4]), database_collation=str(shown[5]),
+            kind="trigger", name=str(name), statement=_own(found[2], database), sql_mode=str(found[1]),
+            charset=str(found[3]), collation=str(found[4]), database_collation=str(found[5]),
             table=str(table), definer=str(definer),
         )  # fmt: skip
 
@@ -282,11 +328,11 @@ def _routines(connection: Connection[Any], database: str) -> Iterator[Definition
         " AND routine_type IN ('PROCEDURE', 'FUNCTION') ORDER BY routine_type, routine_name",
         (database,),
     ):
-        shown = _shown(connection, str(routine_type), database, str(name), 2)
+        found = _shown(connection, str(routine_type), database, str(name), 2)
         yield Definition(
-            kind=kinds[str(routine_type)], name=str(name), statement=_own(shown[2], database),
-            sql_mode=str(shown[1]), charset=str(shown[3]), collation=str(shown[4]),
-            database_collation=str(shown[5]), definer=str(definer),
+            kind=kinds[str(routine_type)], name=str(name), statement=_own(found[2], database),
+            sql_mode=str(found[1]), charset=str(found[3]), collation=str(found[4]),
+            database_collation=str(found[5]), definer=str(definer),
         )  # fmt: skip
 
 
@@ -296,9 +342,9 @@ def _events(connection: Connection[Any], database: str) -> Iterator[Definition]:
         "SELECT event_name, definer, status FROM information_schema.events WHERE event_schema = %s ORDER BY event_name",
         (database,),
     ):
-        shown = _shown(connection, "EVENT", database, str(name), 3)
+        found = _shown(connection, "EVENT", database, str(name), 3)
         yield Definition(
-            kind="event", name=str(name), statement=_own(shown[3], database), sql_mode=str(shown[1]),
-            time_zone=str(shown[2]), charset=str(shown[4]), collation=str(shown[5]),
-            database_collation=str(shown[6]), definer=str(definer), enabled=str(status).upper() == "ENABLED",
+            kind="event", name=str(name), statement=_own(found[3], database), sql_mode=str(found[1]),
+            time_zone=str(found[2]), charset=str(found[4]), collation=str(found[5]),
+            database_collation=str(found[6]), definer=str(definer), enabled=str(status).upper() == "ENABLED",
         )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -168,10 +168,16 @@ def _excerpt(sql: str) -> str:
     return text if len(text) <= 100 else f"{text[:40]} … {text[-60:]}"
 
 
-def shown(connection: Connection[Any], statement: str) -> Row | None:
-    """The row of a SHOW statement that quotes code. Bytes that are not UTF-8 (MySQL: literals of other character sets
-    in views) come as backslash escapes: such a text can be compared, not executed.
+def _escaped(text: bytes) -> str:
+    return text.decode("utf-8", "backslashreplace")
 
+
+def shown(connection: Connection[Any], statement: str, decode: Callable[[bytes], str] = _escaped) -> Row | None:
+    """The row of a SHOW statement that quotes code, which need not be UTF-8 (MySQL: literals of other character sets
+    in views).
+
+    :param decode: how its bytes become text; by default bytes that are not UTF-8 come as backslash escapes: such a
+        text can be compared, not executed.
     :raises SourceUnavailable, PreflightError: see :func:`server_errors`.
     """
     connection.use_unicode = False  # the driver would fail in the middle of the answer
@@ -179,9 +185,7 @@ def shown(connection: Connection[Any], statement: str) -> Row | None:
         found = row(connection, statement)
     finally:
         connection.use_unicode = True
-    return found and [
-        value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value for value in found
-    ]
+    return found and [decode(value) if isinstance(value, bytes) else value for value in found]
 
 
 def row(connection: Connection[Any], sql: str, parameters: Sequence[object] | None = None) -> Row | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from pymysql.connections import Connection
 
 from include.backup_engine.errors import BackupError, SourceUnavailable
-from include.backup_engine.mysql.definitions import may_name_definers
+from include.backup_engine.mysql.definitions import may_name_definers, system_accounts
 from include.backup_engine.mysql.privileges import Grants
 from include.backup_engine.mysql.server import (
     Endpoint,
@@ -171,12 +171,18 @@ def swap_hindrances(connection: Connection[Any], target: str) -> tuple[list[str]
             (target, f"{quote(target)}."),
         )
     ]
-    if not may_name_definers(Grants.of(connection)):
-        problems += _of_other_accounts(connection, target)
+    grants = Grants.of(connection)
+    if not may_name_definers(grants):
+        problems += _of_other_accounts(connection, target, "SET USER", None)
+    elif not grants.has("SYSTEM_USER") and (system := system_accounts(connection)):
+        problems += _of_other_accounts(connection, target, "SYSTEM_USER", system)
     return problems, warnings
 
 
-def _of_other_accounts(connection: Connection[Any], target: str) -> list[str]:
+def _of_other_accounts(
+    connection: Connection[Any], target: str, missing: str, others: Collection[str] | None
+) -> list[str]:
+    """Code in a target that this account may not move, as it belongs to others: to any, or to these."""
     account = str(scalar(connection, "SELECT CURRENT_USER()"))
     found = rows(
         connection,
@@ -187,9 +193,9 @@ def _of_other_accounts(connection: Connection[Any], target: str) -> list[str]:
         (target,) * 4,
     )
     return [
-        f"{kind} {name} belongs to {definer}, in whose name this account may create nothing (GRANT SET USER ON *.*)"
+        f"{kind} {name} belongs to {definer}, in whose name this account may create nothing (GRANT {missing} ON *.*)"
         for kind, name, definer in found
-        if str(definer) != account
+        if str(definer) != account and (others is None or definer in others)
     ]
 
 
