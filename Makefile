@@ -23,7 +23,7 @@ servers: setup # the database servers that this machine's packages do not offer
 	@bash tests/servers/flavours.sh
 
 test: setup servers ## every test, on private servers
-	@$(python) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder # one waits for Airflow while the other works
+	@$(python) -m pytest -n 2 --no-loadscope-reorder # one waits for Airflow while the other works
 
 test-servers: setup servers ## only the tests of the database side: MariaDB 10.11 and 11.8, MySQL
 	@$(python) -m pytest tests/servers tests/integration/mysql

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # ships no types
 
 from tests.demo.stack import Stack, stack
 from tests.servers.airflow import Airflow, hermetic_environment
@@ -40,12 +42,17 @@ os.environ.clear()
 os.environ.update(_environment)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share servers go to the same worker: those of the running Airflow, and else those of a folder."""
-    for item in items:
-        shares_airflow = "airflow" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("airflow" if shares_airflow else str(item.path.parent)))
+class ByFolder(LoadScopeScheduling):  # type: ignore[misc]  # of unknown type
+    """Tests of a folder share servers, so one worker runs them; two folders share the running Airflow."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        folder = nodeid.partition("::")[0].rpartition("/")[0]
+        return "airflow" if folder in ("tests/e2e", "tests/faults") else folder
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFolder:
+    """How ``make test`` distributes tests to its workers (pytest-xdist)."""
+    return ByFolder(config, log)
 
 
 def pytest_unconfigure() -> None:
