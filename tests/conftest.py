@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # ships no types
+from xdist.remote import Producer  # type: ignore[import-untyped]  # ships no types
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.demo.stack import Stack, stack
 from tests.servers.airflow import Airflow, hermetic_environment
