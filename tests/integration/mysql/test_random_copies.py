@@ -23,10 +23,11 @@ from pymysql.connections import Connection
 from include.backup_engine.errors import BackupError
 from include.backup_engine.mysql.server import Endpoint, quote, shown
 from tests.integration.mysql.conftest import Pair
-from tests.integration.mysql.copies import Taken, compare, restore_into, source_policy, take
+from tests.integration.mysql.copies import Taken, compare, restore_into, source_policy, take, without_fingerprints
 from tests.integration.mysql.random_schemas import Change, Example, examples
 
 SOURCE, COPY = "mirror_random", "mirror_random_copy"
+OTHERWISE = "the dump wrote others"
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,9 @@ def test_random_tables_are_copied_and_every_change_is_found(
                 assert is_a_change(connection, example.table, change)
             made[change.label] = change
     changed = compare(taken, scratch, COPY)
+    by_stream_alone = compare(without_fingerprints(taken), scratch, COPY)
+    told = [*by_stream_alone.findings, *(line for line in by_stream_alone.not_compared if OTHERWISE in line)]
+    unseen = {label: change.what for label, change in made.items() if not any(named(label, line) for line in told)}
     missed = {label: change for label, change in made.items() if not any(named(label, f) for f in changed.findings)}
     wrong = [finding for finding in changed.findings if not any(named(label, finding) for label in made)]
     with capsys.disabled():
@@ -106,11 +110,12 @@ def test_random_tables_are_copied_and_every_change_is_found(
             f"\n{len(made)} examples on {pair.source.sql('SELECT VERSION()')[0][0]}:"
             f" {len({kind for example in population.examples for kind in example.kinds})} types of columns,"
             f" {taken.facts.census.rows} rows, {len({change.what for change in made.values()})} kinds of changes,"
-            f" {len(missed)} not found; {len(none)} changes were none,"
+            f" {len(missed)} not found, without fingerprints {len(unseen)}; {len(none)} changes were none,"
             f" {sum(population.refused.values())} tables were refused by the server"
         )
     assert {label: (change.what, change.statements) for label, change in missed.items()} == {}
     assert wrong == []
+    assert unseen == {}
 
 
 def is_a_change(connection: Connection[Any], table: str, change: Change) -> bool:
