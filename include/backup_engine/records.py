@@ -93,8 +93,8 @@ class TableFacts(Record):
     :param fingerprint: hex; row count and order-independent hash of canonical values (mysql/fingerprint.py).
         For a sequence: its next value, as text.
     :param ranges: the same by ranges of the key; when only some of them were hashed, there is no fingerprint.
-    :param auto_increment: a table's next value, as it was before the snapshot was opened; ``None``: 1, or no such
-        column.
+    :param auto_increment: a table's next value, the least that was seen before, while and after it was dumped;
+        ``None``: 1, or no such column.
     :param note: why there is no fingerprint, when there is none; or the columns with values that a dump does not
         write exactly.
     """

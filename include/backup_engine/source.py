@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from importlib.metadata import version
@@ -24,6 +24,7 @@ from include.backup_engine.mysql.census import (
     not_dumpable,
     schema_changes,
     take_census,
+    with_least_counters,
 )
 from include.backup_engine.mysql.client import DumpProgram, find_dump_program
 from include.backup_engine.mysql.dump import Dump, check_completeness, dump_arguments
@@ -133,9 +134,7 @@ class SourceReader:
     def _take_census(self) -> Census:
         connection, database = self._snapshot.connection, self._policy.database
         census = take_census(connection, self._server.flavour, database, self._policy.exclude_tables, self._sequences)
-        census = census.model_copy(
-            update={"excluded_because": dict(self._policy.exclude_tables), "tables": self._as_before(census.tables)}
-        )
+        census = census.model_copy(update={"excluded_because": dict(self._policy.exclude_tables)})
         self._dump.know(census)
         if self._snapshot.method == "none" or self._policy.fingerprints == "off":
             return census
@@ -153,11 +152,6 @@ class SourceReader:
         self._fingerprint_seconds = round(time.monotonic() - started, 3)
         return census
 
-    def _as_before(self, tables: Iterable[TableFacts]) -> list[TableFacts]:
-        """The tables with their AUTO_INCREMENT as it was before the snapshot: it is in none, and only moves on."""
-        before = {table.name: table.auto_increment for table in self._before.tables}
-        return [table.model_copy(update={"auto_increment": before.get(table.name)}) for table in tables]
-
     def _checked(self, census: Future[Census]) -> Census:
         """The census, once it agrees with the stream, nothing has changed under it, and the policy is content."""
         taken, snapshot, policy = census.result(), self._snapshot, self._policy
@@ -169,6 +163,7 @@ class SourceReader:
             snapshot.judge(connection)
         finally:
             connection.close()
+        taken = with_least_counters(taken, self._before, now)
         everything = {table.name for table in taken.tables}
         if (kept := snapshot.history or 0) > MUCH_HISTORY:
             self._reporter.warn(

@@ -90,7 +90,7 @@ def test_the_task_log_tells_the_story(night: Night, airflow: Airflow) -> None:
     assert "::group::Dump, compress, encrypt, upload" in told
     summary = told["Backup"]
     assert "45 tables" in summary["event"]
-    assert {"stored", "seconds", "rate", "fingerprint_seconds", "peak_memory"} <= summary.keys()
+    assert {"stored", "seconds", "rate", "fingerprints", "fingerprint_seconds", "peak_memory"} <= summary.keys()
 
 
 def test_stock_tools_open_what_the_dag_made_and_restore_it(

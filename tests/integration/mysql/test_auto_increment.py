@@ -77,7 +77,7 @@ def test_a_copy_goes_on_where_its_source_was(database: str, pair: Pair, source: 
 def test_what_is_counted_while_the_dump_runs_is_no_difference(
     database: str, pair: Pair, source: Endpoint, scratch: Endpoint
 ) -> None:
-    """The counter is in no snapshot, so what counts is what it was before."""
+    """The counter is in no snapshot, so what counts is the least that was seen."""
     expected = filled(pair, source, database)
     policy = source_policy(database)
     with read_source(source, policy, Reporter(), Cancellation()) as reader:

@@ -11,7 +11,7 @@ import pytest
 from pymysql.connections import Connection
 
 from include.backup_engine.errors import PreflightError
-from include.backup_engine.mysql.census import schema_changes, take_census
+from include.backup_engine.mysql.census import schema_changes, take_census, with_least_counters
 from include.backup_engine.records import Census, Flavour, ObjectFacts, TableFacts
 
 
@@ -78,6 +78,17 @@ def test_the_next_auto_increment_value_is_taken_out(before: str) -> None:
     assert one.definition_sha256 == other.definition_sha256
     assert (one.auto_increment, other.auto_increment) == (81, None)
     assert other != table("CREATE TABLE `t` (\n  `id` int\n) ENGINE=InnoDB CHARSET=utf8mb4")
+
+
+def test_of_a_counter_that_was_seen_several_times_the_least_is_kept() -> None:
+    seen = [
+        Census(charset="c", collation="c", objects=[], tables=[
+            TableFacts(name=name, definition_sha256="x", auto_increment=value)
+            for name, value in zip("abcd", values, strict=True)
+        ])
+        for values in ([7, 9, None, 5], [8, 6, None, 5], [9, 8, 3, None])
+    ]  # fmt: skip
+    assert [table.auto_increment for table in with_least_counters(*seen).tables] == [7, 6, None, None]
 
 
 def test_a_comment_that_looks_like_one_stays() -> None:
