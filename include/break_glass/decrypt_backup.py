@@ -174,7 +174,7 @@ def decrypt_v2(file: Reader, sidecar: dict[str, Any] | None, keys: list[str], so
         name = pairs.exactly(int.from_bytes(length, "big")).decode()
         context[name] = pairs.field().decode()
     made_as = context["object-name"][:99]
-    refuse(f"{file.name} was made as {made_as!a} (rename it if you want that one)", unless=made_as == file.name)
+    refuse(f"{file.name} was made as {made_as!a} (rename it?)", unless=made_as == file.name.removesuffix(".accounts"))
     refuse(f"{file.name} is no backup", unless=context["purpose"] == "mysql-backup")
     database = uuid.uuid5(uuid.NAMESPACE_OID, f"mysql-backup/{source}")
     refuse(f"{file.name} is not of that source", unless=source is None or context["database-id"] == str(database))

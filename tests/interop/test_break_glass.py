@@ -17,10 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from include.backup_engine.accounts import ServerAccounts, encrypt_accounts
 from include.backup_engine.crypto.data_key import Keyring, WrappedKey
 from include.backup_engine.crypto.message import FRAME_LENGTH
 from include.backup_engine.crypto.sidecar import EncryptedDataKey, seal
+from include.backup_engine.mysql.accounts import Account
 from include.backup_engine.names import SIDECAR_SUFFIX, BackupName, encryption_context
+from include.backup_engine.records import ServerIdentity
 from tests.interop.break_glass import PROGRAM, decrypt_backup, environment, run_python
 from tests.servers.localstack import Aws, Vault
 from tests.unit.crypto.examples import BACKUP_ID, NAME, SOURCE, make_v1, make_v2
@@ -352,3 +355,18 @@ def test_it_opens_a_backup_with_any_of_its_keys(
     Aws(os.environ["AWS_ENDPOINT_URL"], "eu-west-1").kms.disable_key(KeyId=abroad)
     said = read(KEY, "--key-arn", here, "--key-arn", abroad)
     assert here in said and abroad in said and said.count("\n") == 1
+
+
+def test_it_opens_the_accounts_that_were_kept_with_a_backup(tmp_path: Path, keyring: Keyring, key_arn: str) -> None:
+    account = Account(user="nurse", host="%", role=False, create="CREATE USER `nurse`@`%`", grants=[])
+    server = ServerIdentity(flavour="mariadb", version="10.11", instance_id="i")
+    kept = ServerAccounts(server=server, taken_at=NAME.taken_at, accounts=[account])
+    context = encryption_context(SOURCE, NAME, BACKUP_ID)
+    message, _ = encrypt_accounts(kept, keyring.generate(key_arn, context), context, NAME)
+    file = tmp_path / NAME.accounts_name
+    file.write_bytes(message)
+    out = tmp_path / "accounts.json"
+    done = decrypt_backup(tmp_path, file, "--key-arn", key_arn, "--source", SOURCE, "--output", out)
+    assert done.returncode == OK, done.stderr
+    assert ServerAccounts.model_validate_json(out.read_bytes()).accounts[0].create == account.create
+    refused(tmp_path, NOT_AUTHENTIC, file, "--key-arn", key_arn, "--source", "another", says="not of that source")

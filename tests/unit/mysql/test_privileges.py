@@ -163,3 +163,16 @@ def test_what_is_missing_is_named(server: ServerIdentity, lines: list[str], miss
 def test_which_locks_are_allowed(lines: list[str], globally: bool, tables: bool) -> None:
     grants = Grants([USAGE, *lines])
     assert (grants.may_lock_globally(), grants.may_lock_tables("s")) == (globally, tables)
+
+
+def test_the_grant_option_is_no_part_of_all_privileges() -> None:
+    plain = Grants(["GRANT ALL PRIVILEGES ON *.* TO `x`@`%`"])
+    assert plain.has("SELECT") and not plain.has("GRANT OPTION")
+    hashed = "GRANT ALL PRIVILEGES ON *.* TO `x`@`%` IDENTIFIED BY PASSWORD '*0A' WITH GRANT OPTION"
+    assert Grants([hashed]).has("GRANT OPTION", "d")
+    assert not Grants(["GRANT SELECT ON *.* TO ` WITH GRANT OPTION`@`%`"]).has("GRANT OPTION")
+
+
+def test_only_roles_with_the_admin_option_are_administered() -> None:
+    lines = ["GRANT `a` TO `x`@`%` WITH ADMIN OPTION", "GRANT `b` TO `x`@`%`", "GRANT SELECT ON *.* TO `x`@`%`"]
+    assert Grants(lines).administered == {"`a`"}
