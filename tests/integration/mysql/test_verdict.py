@@ -169,10 +169,20 @@ def test_a_view_that_is_changed_and_changed_back_costs_the_verdict(
         for column in ("id", "note"):
             pair.source.sql(f"ALTER VIEW notes AS SELECT {column} FROM visits", database=filled)
 
-    taken = take_while(account, policy(), meanwhile)
+    def take_at_last(wanted: SourcePolicy) -> Taken:
+        for _ in range(4):
+            try:
+                return take_while(account, wanted, meanwhile)
+            except SchemaChanged:
+                raise
+            except DumpFailed:  # the program met the view in the middle of its change
+                continue
+        return take_while(account, wanted, meanwhile)
+
+    taken = take_at_last(policy())
     assert said(taken.facts.consistency) == ("table_read_locks", "ddl-checked", "compared")
     with pytest.raises(SchemaChanged, match="statements that change definitions") as caught:
-        take_while(account, policy("exact"), meanwhile)
+        take_at_last(policy("exact"))
     assert "create view" in caught.value.cause or "alter view" in caught.value.cause
 
 
