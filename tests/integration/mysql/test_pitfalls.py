@@ -291,14 +291,14 @@ def test_p09_a_view_in_the_copy_never_reads_production(ward: str, source: Endpoi
     with pytest.raises(RestoreRefused, match=f"names the schema {ward} that it was taken from"):
         restore_into(source, COPY, with_text(taken, named))
     # A view of another schema is told before the night, and refused where there is such a schema.
-    fill(source, ward, "CREATE DATABASE mirror_other", "CREATE TABLE mirror_other.t (a INT)")
-    fill(source, ward, "CREATE VIEW foreign_view AS SELECT a FROM mirror_other.t")
+    fill(source, ward, "CREATE DATABASE mirror_elsewhere", "CREATE TABLE mirror_elsewhere.t (a INT)")
+    fill(source, ward, "CREATE VIEW foreign_view AS SELECT a FROM mirror_elsewhere.t")
     with closing(source.connect(ward)) as connection:
         [told] = bound_code(connection, ward)
-    assert "The view foreign_view reaches into the schema mirror_other" in told
-    with pytest.raises(RestoreRefused, match="reaches into the schema mirror_other"):
+    assert "The view foreign_view reaches into the schema mirror_elsewhere" in told
+    with pytest.raises(RestoreRefused, match="reaches into the schema mirror_elsewhere"):
         restore_into(source, COPY, take(source, source_policy(ward)))
-    pair.source.sql("DROP DATABASE mirror_other")
+    pair.source.sql("DROP DATABASE mirror_elsewhere")
 
 
 def test_p10_events_of_a_copy_do_not_run(ward: str, source: Endpoint, scratch: Endpoint, pair: Pair) -> None:
