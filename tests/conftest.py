@@ -42,17 +42,20 @@ os.environ.clear()
 os.environ.update(_environment)
 
 
-class ByFolder(LoadScopeScheduling):  # type: ignore[misc]  # of unknown type
-    """Tests of a folder share servers, so one worker runs them; two folders share the running Airflow."""
+_SHARED = {"tests/e2e": "Airflow", "tests/faults": "Airflow", "tests/dags": "DAGs", "tests/integration/mysql": "MySQL"}
+
+
+class ByServers(LoadScopeScheduling):  # type: ignore[misc]  # of unknown type
+    """One worker runs the tests of a file, and all files that share what takes long to start."""
 
     def _split_scope(self, nodeid: str) -> str:
-        folder = nodeid.partition("::")[0].rpartition("/")[0]
-        return "airflow" if folder in ("tests/e2e", "tests/faults") else folder
+        file = nodeid.partition("::")[0]
+        return _SHARED.get(file.rpartition("/")[0], file)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFolder:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByServers:
     """How ``make test`` distributes tests to its workers (pytest-xdist)."""
-    return ByFolder(config, log)
+    return ByServers(config, log)
 
 
 def pytest_unconfigure() -> None:
