@@ -13,6 +13,7 @@ Creating and dropping tables is not counted: MySQL counts temporary ones as well
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,10 @@ _MARKS = (
 _JUST_NOW = 2
 """Seconds: times of writing are whole seconds, so one this young does not show a later write."""
 _BY_TIME = "at "
+_UNTOLD = "at a time that is not told"
+_OPENING = 2.0
+"""Seconds that a table gets to be opened: MariaDB lists one that it cannot open just then without its times (seen twice,
+on a busy server). What stays untold is no evidence of a change: a table that was altered or made anew has a time."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +60,12 @@ class Look:
 
     def changed_by(self, later: Look) -> list[str]:
         """What was created, altered or dropped between the two looks, by name and time."""
-        pairs = self.marks.keys() | later.marks.keys()
-        return sorted(
-            f"{kind} {name} ({self.marks.get((kind, name), 'absent')}, then {later.marks.get((kind, name), 'absent')})"
-            for kind, name in pairs
-            if self.marks.get((kind, name)) != later.marks.get((kind, name))
-        )
+        found: list[str] = []
+        for kind, name in self.marks.keys() | later.marks.keys():
+            before, after = (look.marks.get((kind, name), "absent") for look in (self, later))
+            if before != after and not (before.endswith(_UNTOLD) or after.endswith(_UNTOLD)):
+                found.append(f"{kind} {name} ({before}, then {after})")
+        return sorted(found)
 
     def counted_by(self, later: Look) -> list[str]:
         """Kinds of statements that change definitions and were executed in between, on the whole server."""
@@ -90,12 +95,11 @@ def look(
     """
     if flavour == "mysql":  # else times are up to a day old (MySQL manual, information_schema_stats_expiry)
         rows(connection, "SET SESSION information_schema_stats_expiry = 0")
-    marks = {
-        (str(kind), str(name)): f"created {created}" + (f", altered {altered}" if altered else "")
-        for query in _MARKS
-        for kind, name, table, created, altered in rows(connection, query, (database,))
-        if table not in excluded
-    }
+    marks = _marks(connection, database, excluded)
+    deadline = time.monotonic() + _OPENING
+    while _untold(marks, earlier) and time.monotonic() < deadline:
+        time.sleep(0.2)
+        marks = _marks(connection, database, excluded)
     found = rows(
         connection,
         "SHOW GLOBAL STATUS WHERE Variable_name REGEXP '^Com_(alter|create|drop|rename)_'"
@@ -108,6 +112,21 @@ def look(
         running=status.get("Uptime_since_flush_status", 0),
         written=_written(connection, database, unprotected, earlier),
     )
+
+
+def _marks(connection: Connection[Any], database: str, excluded: Collection[str]) -> dict[tuple[str, str], str]:
+    return {
+        (str(kind), str(name)): f"created {created or _UNTOLD}" + (f", altered {altered}" if altered else "")
+        for query in _MARKS
+        for kind, name, table, created, altered in rows(connection, query, (database,))
+        if table not in excluded
+    }
+
+
+def _untold(marks: dict[tuple[str, str], str], earlier: Look | None) -> bool:
+    """Whether a table's time is missing that was told before: the server could not open it just then."""
+    before = earlier.marks if earlier else {}
+    return any(mark.endswith(_UNTOLD) and not before.get(key, "").endswith(_UNTOLD) for key, mark in marks.items())
 
 
 def _written(

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from include.backup_engine.mysql.changes import Look
+from collections.abc import Sequence
+from unittest.mock import MagicMock
+
+import pytest
+
+from include.backup_engine.mysql import changes
+from include.backup_engine.mysql.changes import Look, look
 
 BEFORE = Look({("table", "a"): "1", ("event", "e"): "2"}, {"Com_alter_table": 3}, 100, {"m": "at 5"})
 
@@ -33,3 +39,30 @@ def test_counters_that_began_anew_prove_nothing() -> None:
 def test_a_table_that_was_written_or_is_gone_is_named() -> None:
     assert BEFORE.written_by(later(written={"m": "at 6"})) == ["m"]
     assert BEFORE.written_by(later(written={})) == ["m"]
+
+
+def test_a_table_that_cannot_be_opened_at_the_moment_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    times: list[str | None] = ["2026-01-01", None, None, "2026-01-01"]
+
+    def rows(_: object, query: str, __: object = ()) -> Sequence[tuple[object, ...]]:
+        return [("table", "a", "a", times.pop(0), None)] if "information_schema.tables" in query else []
+
+    monkeypatch.setattr(changes, "rows", rows)
+    before = look(MagicMock(), "mariadb", "db", (), ())
+    assert before.changed_by(look(MagicMock(), "mariadb", "db", (), (), before)) == []
+    assert times == []
+
+
+def test_a_time_that_stays_unknown_is_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str | None] = ["2026-01-01"]
+    monkeypatch.setattr(changes, "_OPENING", 0.1)
+    monkeypatch.setattr(
+        changes,
+        "rows",
+        lambda _, query, __=(): [("table", "a", "a", told[0], None)] if "_schema.tables" in query else [],
+    )
+    before = look(MagicMock(), "mariadb", "db", (), ())
+    told[0] = None
+    untold = look(MagicMock(), "mariadb", "db", (), (), before)
+    assert (before.changed_by(untold), untold.changed_by(before), untold.changed_by(untold)) == ([], [], [])
+    assert before.changed_by(later(marks={})) == ["table a (created 2026-01-01, then absent)"]
