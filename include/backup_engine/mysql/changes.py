@@ -42,7 +42,7 @@ _JUST_NOW = 2
 _BY_TIME = "at "
 _UNTOLD = "at a time that is not told"
 _OPENING = 2.0
-"""Seconds that a table gets to be opened: MariaDB lists one that it cannot open just then without its times (seen twice,
+"""Seconds that a table gets to be opened: MariaDB lists one that it cannot open just then without times (seen twice,
 on a busy server). What stays untold is no evidence of a change: a table that was altered or made anew has a time."""
 
 
