@@ -161,7 +161,9 @@ class Dump:
                 )
             raise DumpFailed(
                 cause,
-                "Look the error number up in the server's manual; the program's text is withheld, it may quote rows.",
+                "Look the error number up in the server's manual; the program's text is withheld, it may quote rows."
+                if self._process.error_codes
+                else "See in the source's log whether it runs, and whether somebody has ended the connection.",
             )
 
     def kill(self) -> None:
