@@ -12,9 +12,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-RANGE_BYTES = 4 << 20
-CONNECTIONS = 4
-"""Ranges that are fetched at the same time; with the one that is being read, 20 MiB of memory."""
+RANGE_BYTES = 2 << 20
+CONNECTIONS = 3
+"""Ranges that are fetched at the same time; with the one that is being read, 8 MiB of memory."""
 
 
 def read_ahead(open_range: Callable[[int, int], Iterable[bytes]], offset: int, end: int) -> Iterator[bytes]:

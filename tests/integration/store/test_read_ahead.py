@@ -18,7 +18,7 @@ from tests.integration.store.wire import Wire
 from tests.servers.localstack import Aws
 
 KEY = "private/db_backups/surgicase/db_backup_20260102_030405.sql.gz.encrypted"
-DATA = os.urandom(7 * RANGE_BYTES + 12345)
+DATA = os.urandom(14 * RANGE_BYTES + 12345)
 
 
 @pytest.fixture
