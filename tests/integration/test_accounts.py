@@ -119,7 +119,7 @@ def test_those_of_another_night_are_not_taken(site: Site, night: str) -> None:
 def _without_pin(site: Site, night: str, body: bytes):  # type: ignore[no-untyped-def]  # a StoredBackup
     """The backup as it is read from a replica, whose versions are others, with another object in place of ours."""
     opened = site.opened(night)
-    opened.beside = lambda name, version, limit: body  # type: ignore[method-assign]
+    opened.beside = lambda name, version, limit: body  # type: ignore[method-assign]  # stands for a replica
     return opened
 
 

@@ -40,6 +40,7 @@ _MARKS = (
 _JUST_NOW = 2
 """Seconds: times of writing are whole seconds, so one this young does not show a later write."""
 _BY_TIME = "at "
+_ABSENT = "absent"
 _UNTOLD = "at a time that is not told"
 _OPENING = 2.0
 """Seconds that a table gets to be opened: MariaDB lists one that it cannot open just then without times (seen twice,
@@ -62,8 +63,9 @@ class Look:
         """What was created, altered or dropped between the two looks, by name and time."""
         found: list[str] = []
         for kind, name in self.marks.keys() | later.marks.keys():
-            before, after = (look.marks.get((kind, name), "absent") for look in (self, later))
-            if before != after and not (before.endswith(_UNTOLD) or after.endswith(_UNTOLD)):
+            before, after = self.marks.get((kind, name), _ABSENT), later.marks.get((kind, name), _ABSENT)
+            is_there = _ABSENT not in (before, after)
+            if before != after and not (is_there and (before.endswith(_UNTOLD) or after.endswith(_UNTOLD))):
                 found.append(f"{kind} {name} ({before}, then {after})")
         return sorted(found)
 

@@ -66,3 +66,5 @@ def test_a_time_that_stays_unknown_is_no_change(monkeypatch: pytest.MonkeyPatch)
     untold = look(MagicMock(), "mariadb", "db", (), (), before)
     assert (before.changed_by(untold), untold.changed_by(before), untold.changed_by(untold)) == ([], [], [])
     assert before.changed_by(later(marks={})) == ["table a (created 2026-01-01, then absent)"]
+    assert untold.changed_by(later(marks={})) == ["table a (created at a time that is not told, then absent)"]
+    assert later(marks={}).changed_by(untold) == ["table a (absent, then created at a time that is not told)"]
