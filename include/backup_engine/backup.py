@@ -26,6 +26,7 @@ from include.backup_engine.records import AccountsFacts, Chain, SourceFacts, Sto
 from include.backup_engine.report import Reporter, megabytes, peak_memory, rate
 from include.backup_engine.source import describe, read_source
 from include.backup_engine.store.s3 import Vault
+from include.backup_engine.throttle import THROTTLED
 
 SIDECAR_CONTENT_TYPE = "application/json"
 LEFTOVER_AGE = timedelta(days=2)
@@ -195,6 +196,7 @@ def back_up(
         snapshot=f"{facts.consistency.verdict} by {facts.consistency.method}",
         fingerprints=facts.fingerprints,
         fingerprint_seconds=facts.fingerprint_seconds,
+        throttled_seconds=reporter.seconds.get(THROTTLED),
         peak_memory=megabytes(peak_memory()),
     )
     return sidecar

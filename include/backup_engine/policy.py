@@ -102,6 +102,21 @@ class VaultPolicy(_Section):
         return self
 
 
+class ThrottlePolicy(_Section):
+    """When a backup holds itself back for its server's sake (throttle.py); nothing does unless it is set.
+
+    :param megabytes_per_second: of SQL, in powers of ten.
+    :param threads_running: at least 5, because the backup itself runs up to three of them.
+    :param longest_wait_minutes: for the server, in all; then the backup goes on.
+    """
+
+    megabytes_per_second: float | None = Field(None, gt=0)
+    threads_running: int | None = Field(None, ge=5)
+    history_list_length: int | None = Field(None, ge=1)
+    replication_lag_seconds: int | None = Field(None, ge=1)
+    longest_wait_minutes: float = Field(30, gt=0)
+
+
 class SourcePolicy(_Section):
     """One database to back up.
 
@@ -121,6 +136,7 @@ class SourcePolicy(_Section):
     fingerprints: Annotated[Fingerprints, BeforeValidator(_off)] = "full"
     staging_dir: Path | None = None
     accounts: bool = False
+    throttle: ThrottlePolicy = ThrottlePolicy()
 
     @model_validator(mode="after")
     def _original_is_gzip(self) -> SourcePolicy:

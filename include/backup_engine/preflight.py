@@ -29,6 +29,7 @@ from include.backup_engine.report import Reporter, megabytes
 from include.backup_engine.store.catalog import Catalog
 from include.backup_engine.store.s3 import Vault
 from include.backup_engine.store.staging import Staging
+from include.backup_engine.throttle import look_for
 
 _CONTEXT = {"purpose": "mysql-backup-preflight"}
 
@@ -99,6 +100,7 @@ def _check_source(policy: SourcePolicy, endpoint: Endpoint, findings: Findings, 
         findings.attempt(lambda: ladder(server, grants, policy.database, binary_log, policy.consistency))
         if not binary_log:
             findings.warnings.append("The source writes no binary log: no coordinates can be recorded")
+        findings.attempt(lambda: look_for(policy.throttle, connection, server))
         _check_objects(connection, policy.database, findings)
         for cause, remedy in not_dumpable(connection, policy.database, policy.exclude_tables):
             findings.require(False, f"The {cause}.", remedy)

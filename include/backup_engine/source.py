@@ -35,6 +35,7 @@ from include.backup_engine.mysql.snapshot import MUCH_HISTORY, Snapshot, ladder,
 from include.backup_engine.policy import SourcePolicy
 from include.backup_engine.records import Census, Section, ServerIdentity, SourceFacts, StreamFacts, TableFacts
 from include.backup_engine.report import Reporter, megabytes
+from include.backup_engine.throttle import Throttle
 
 # A gzip member or zstd frame is ended at a table's start once it holds this much SQL: small enough to fetch
 # one table without its neighbours, large enough not to cost compression.
@@ -146,6 +147,7 @@ class SourceReader:
                 tell = self._reporter.line if as_asked else self._reporter.warn
                 tell(f"Table {table.name}: {table.note}")
             self._snapshot.let_schema_change()
+            self._dump.join_pause()
             self._cancellation.check()
 
         census = add_fingerprints([connection], database, census, after_table, self._extent.look)
@@ -270,30 +272,32 @@ def read_source(
     )  # fmt: skip
     extent = Extent(policy.fingerprints == "sampled", turn, large_rows)
     methods = ladder(server, grants, database, binary_log, policy.consistency)
-    with closing(endpoint.connect(database)) as connection:
-        before = take_census(connection, server.flavour, database, policy.exclude_tables)
-    for attempt in range(1, _SNAPSHOT_ATTEMPTS + 1):
-        if attempt == _SNAPSHOT_ATTEMPTS and "none" in methods:
-            methods = ["none"]
-        with open_snapshot(endpoint, server, grants, database, methods, policy.exclude_tables) as snapshot:
-            sequences = next_values(snapshot.connection, database)
-            dump = Dump(program, endpoint, arguments)
-            try:
-                with cancellation.action(dump.kill):
-                    dump.wait_until_open()
-                    snapshot.release_lock()
-                    if snapshot.same_as(dump.contents.coordinates):
-                        _tell(reporter, snapshot)
-                        reader = SourceReader(
-                            snapshot, dump, server, policy, program, endpoint, before, sequences, extent, reporter,
-                            cancellation,
-                        )  # fmt: skip
-                        with closing(reader):
-                            yield reader
-                        return
-            finally:
-                dump.kill()
-        reporter.line("The source moved on between two transactions; opening the snapshot again", attempt=attempt)
+    with Throttle(policy.throttle, endpoint, server, reporter) as throttle:
+        throttle.wait_until_calm(cancellation)
+        with closing(endpoint.connect(database)) as connection:
+            before = take_census(connection, server.flavour, database, policy.exclude_tables)
+        for attempt in range(1, _SNAPSHOT_ATTEMPTS + 1):
+            if attempt == _SNAPSHOT_ATTEMPTS and "none" in methods:
+                methods = ["none"]
+            with open_snapshot(endpoint, server, grants, database, methods, policy.exclude_tables) as snapshot:
+                sequences = next_values(snapshot.connection, database)
+                dump = Dump(program, endpoint, arguments, throttle)
+                try:
+                    with cancellation.action(dump.kill):
+                        dump.wait_until_open()
+                        snapshot.release_lock()
+                        if snapshot.same_as(dump.contents.coordinates):
+                            _tell(reporter, snapshot)
+                            reader = SourceReader(
+                                snapshot, dump, server, policy, program, endpoint, before, sequences, extent, reporter,
+                                cancellation,
+                            )  # fmt: skip
+                            with closing(reader):
+                                yield reader
+                            return
+                finally:
+                    dump.kill()
+            reporter.line("The source moved on between two transactions; opening the snapshot again", attempt=attempt)
     raise SnapshotUnproven(
         f"In {_SNAPSHOT_ATTEMPTS} attempts the source never stood still between two transactions.",
         f"GRANT RELOAD ON *.*, or LOCK TABLES ON `{database}`.*, to the backup account.",

@@ -27,6 +27,7 @@ from include.backup_engine.report import Reporter, megabytes
 from include.backup_engine.source import describe, read_source
 from include.backup_engine.store.s3 import Vault
 from include.backup_engine.store.staging import Staging
+from include.backup_engine.throttle import THROTTLED
 
 
 def staging_of(job: BackupJob) -> Staging:
@@ -57,6 +58,7 @@ def dump_to_staging(job: BackupJob, endpoint: Endpoint, reporter: Reporter, canc
         compressed=megabytes(facts.stream.compressed_bytes),
         fingerprints=facts.fingerprints,
         fingerprint_seconds=facts.fingerprint_seconds,
+        throttled_seconds=reporter.seconds.get(THROTTLED),
     )
 
 

@@ -29,5 +29,9 @@ GRANT RELOAD ON *.* TO 'backup'@'%';
 -- The position in the binary log that belongs to the snapshot (MariaDB calls this privilege BINLOG MONITOR, too).
 GRANT REPLICATION CLIENT ON *.* TO 'backup'@'%';
 
+-- Only with `throttle.replication_lag_seconds` in the policy, and on MariaDB: how far this server lags as a replica.
+-- (On MySQL, REPLICATION CLIENT is enough.)
+-- GRANT SLAVE MONITOR ON *.* TO 'backup'@'%';
+
 -- Only with `accounts: true` in the policy: the accounts of the server, with the hashes of their passwords.
 -- GRANT SELECT ON `mysql`.* TO 'backup'@'%';

@@ -10,6 +10,7 @@ import os
 import selectors
 import time
 from collections.abc import Collection, Iterator
+from typing import Protocol
 
 from include.backup_engine.errors import ContentIncomplete, DumpFailed, PreflightError, SchemaChanged, SourceBusy
 from include.backup_engine.mysql.client import ClientProcess, DumpProgram
@@ -19,6 +20,7 @@ from include.backup_engine.records import Census
 
 _CHUNK = 1 << 18
 _START_TIMEOUT = 60.0
+_NAP_SECONDS = 0.2
 
 _COMMON = (
     "--single-transaction",
@@ -78,11 +80,32 @@ def _arguments_of(program: DumpProgram, versioned_tables: bool) -> list[str]:
     return arguments
 
 
-class Dump:
-    """A running dump. Use :meth:`wait_until_open`, then :meth:`pieces` to the end, or :meth:`kill`."""
+class Pace(Protocol):
+    """How fast a dump is read."""
 
-    def __init__(self, program: DumpProgram, endpoint: Endpoint, arguments: list[str]) -> None:
+    def took(self, size: int) -> None:
+        """So many bytes were read."""
+
+    def delay(self) -> float:
+        """Seconds after which to ask again; 0: read on now."""
+
+    @property
+    def pausing(self) -> bool:
+        """Whether it is for the server's sake that nothing is read."""
+
+
+class Dump:
+    """A running dump. Use :meth:`wait_until_open`, then :meth:`pieces` to the end, or :meth:`kill`.
+
+    :param pace: what may hold it back once its transaction is open.
+    """
+
+    def __init__(
+        self, program: DumpProgram, endpoint: Endpoint, arguments: list[str], pace: Pace | None = None
+    ) -> None:
         self._process = ClientProcess(program, endpoint, arguments)
+        self._pace = pace
+        self._killed = False
         self._program = program
         self._scanner = StreamScanner()
         self._known_names: frozenset[str] = frozenset()
@@ -136,6 +159,7 @@ class Dump:
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             while True:
+                self._hold_back()
                 if self._deadline is not None and not selector.select(max(0.0, self._deadline - time.monotonic())):
                     raise SourceBusy(
                         f"The dump did not open its transaction within {_START_TIMEOUT:.0f} s.",
@@ -144,6 +168,8 @@ class Dump:
                 chunk = os.read(self._process.stdout.fileno(), _CHUNK)
                 if not chunk:
                     break
+                if self._pace:
+                    self._pace.took(len(chunk))
                 yield chunk
         code = self._process.wait()
         # mysqldump reports some failures, a table it may not read among them, and exits 0 all the same.
@@ -166,8 +192,19 @@ class Dump:
                 else "See in the source's log whether it runs, and whether somebody has ended the connection.",
             )
 
+    def _hold_back(self) -> None:
+        """Wait as long as the pace asks for it; not while the server is locked until the transaction is open."""
+        while self._pace and self._deadline is None and not self._killed and (seconds := self._pace.delay()):
+            time.sleep(min(seconds, _NAP_SECONDS))
+
+    def join_pause(self) -> None:
+        """For whoever else reads the snapshot: wait while the dump is held back for the server's sake."""
+        while self._pace and self._pace.pausing and not self._killed:
+            time.sleep(_NAP_SECONDS)
+
     def kill(self) -> None:
-        """End the program now."""
+        """End the program now, and a pause with it."""
+        self._killed = True
         self._process.kill()
 
 

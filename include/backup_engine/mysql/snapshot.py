@@ -127,7 +127,7 @@ class Snapshot:
         if changed := self.before.changed_by(after):
             raise schema_changed(changed)
         self.written = self.before.written_by(after)
-        self.history = _history(connection, self.server)
+        self.history = history_list_length(connection, self.server)
         if self._definitions_are_locked():
             self.definitions = "locked"
         else:
@@ -230,7 +230,7 @@ def open_snapshot(
         )  # fmt: skip
 
 
-def _history(connection: Connection[Any], server: ServerIdentity) -> int | None:
+def history_list_length(connection: Connection[Any], server: ServerIdentity) -> int | None:
     """Transactions whose old row versions InnoDB has not purged, because some snapshot may need them.
 
     Any account sees it on MariaDB; on MySQL it takes PROCESS.
