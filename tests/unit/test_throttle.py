@@ -146,7 +146,7 @@ def test_a_history_list_that_the_snapshot_keeps_makes_it_hurry(caplog: pytest.Lo
     for _ in range(3):
         assert scene.throttle.delay() == 0
     assert len(scene.told) == 1
-    assert "only its end helps history_list_length=101 (limit 100) threads_running=50" in scene.told[0]
+    assert "only its end helps threads_running=50 (limit 20) history_list_length=101" in scene.told[0]
     scene.server_is(history_list_length=100, threads_running=50)
     assert scene.throttle.delay()
 
