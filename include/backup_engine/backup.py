@@ -175,6 +175,7 @@ def back_up(
                     encryption.encrypt(source.compressed()),
                     metadata={"backup-id": job.backup_id},
                     cancelled=lambda: cancellation.requested,
+                    warn=reporter.warn,
                 )
             facts = source.facts()
         tell_stored(reporter, stored, vault.last_request_id)

@@ -101,6 +101,7 @@ def upload_staged(job: BackupJob, vault: Vault, reporter: Reporter, cancellation
             reporter.watch(staging.read(staging.encrypted(job.name)), "Uploaded"),
             metadata={"backup-id": facts.backup_id} if facts else {},
             cancelled=lambda: cancellation.requested,
+            warn=reporter.warn,
         )
         tell_stored(reporter, stored, vault.last_request_id)
         if facts and facts.accounts:

@@ -11,6 +11,7 @@ import base64
 import hashlib
 import io
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,8 @@ MAX_PARTS = 10_000
 SENDERS = 2
 """Threads that send. At most one part more than that is in memory: the one being filled."""
 _POLL_SECONDS = 0.2
+_PATIENCE_SECONDS = 30.0
+_SLOW_BYTES_PER_SECOND = 1e6
 _IN_FLIGHT_SECONDS = 30.0
 
 
@@ -76,16 +79,19 @@ class MultipartUpload:
 
     :param request: what CreateMultipartUpload gets besides bucket, key and checksum algorithm.
     :param cancelled: asked at every chunk and while waiting; true ends the upload.
+    :param warn: told when S3 acknowledges nothing any more, and when it goes on.
     """
 
     def __init__(
-        self, client: S3Client, bucket: str, key: str, request: Mapping[str, Any], cancelled: Callable[[], bool]
-    ) -> None:
+        self, client: S3Client, bucket: str, key: str, request: Mapping[str, Any], cancelled: Callable[[], bool],
+        warn: Callable[[str], object],
+    ) -> None:  # fmt: skip
         self._client = client
         self._target: dict[str, Any] = {"Bucket": bucket, "Key": key}
         self._key = key
         self._request = request
         self._cancelled = cancelled
+        self._warn = warn
         self.upload_id: str | None = None
         self._sent: dict[int, tuple[str, bytes, int]] = {}  # number: ETag, SHA-256, size
         self._waiting: SimpleQueue[tuple[int, io.BytesIO] | None] = SimpleQueue()
@@ -109,7 +115,7 @@ class MultipartUpload:
             for number, part in enumerate(cut(self._checked(chunks)), start=1):
                 self._hand_over(number, part)
             for _ in range(SENDERS):
-                self._wait_for_sender()
+                self._wait_for_sender(part_size(number))
             return self._complete()
         except BaseException as error:
             self._stopping = True
@@ -161,12 +167,20 @@ class MultipartUpload:
                 f"The stream for {self._key} is longer than the {MAX_PARTS:,} parts of a multipart upload hold.",
                 "Exclude tables, or split the database into several sources.",
             )
-        self._wait_for_sender()
+        self._wait_for_sender(part_size(number))
         self._waiting.put((number, part))
 
-    def _wait_for_sender(self) -> None:
+    def _wait_for_sender(self, size: int) -> None:
+        """Wait until one has its part acknowledged, and tell when that takes longer than a slow line needs."""
+        began = time.monotonic()
+        patience = first = _PATIENCE_SECONDS + size / _SLOW_BYTES_PER_SECOND
         while not self._idle_senders.acquire(timeout=_POLL_SECONDS):
             self._check()
+            if (waited := time.monotonic() - began) >= patience:
+                patience *= 2
+                self._warn(f"S3 has acknowledged no part of {self._key} for {waited:.0f} s: the backup stands still")
+        if patience > first:
+            self._warn(f"S3 goes on after {time.monotonic() - began:.0f} s")
         self._check()
 
     def _complete(self) -> StoredObject:

@@ -81,6 +81,7 @@ class Vault:
         *,
         metadata: Mapping[str, str] | None = None,
         cancelled: Callable[[], bool] = lambda: False,
+        warn: Callable[[str], object] = lambda text: None,
     ) -> StoredObject:
         """Store a stream of unknown length; at most three parts of it are in memory (see ``multipart.part_size``).
 
@@ -90,11 +91,12 @@ class Vault:
 
         :param metadata: user metadata, ASCII.
         :param cancelled: asked at every chunk and while waiting for S3.
+        :param warn: told when S3 stands still, and when it goes on.
         :raises Cancelled: ``cancelled`` said so, or :meth:`abort_current` was called.
         :raises StoredCopyDiffers: S3 completed something else than what was sent.
         """
         request = self._protection() | {"Metadata": dict(metadata or {})}
-        self._upload = MultipartUpload(self.client, self.bucket, key, request, cancelled)
+        self._upload = MultipartUpload(self.client, self.bucket, key, request, cancelled, warn)
         try:
             return self._upload.run(chunks)
         finally:
