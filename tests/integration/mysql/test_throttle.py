@@ -7,9 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import Any
 
+import pymysql
 import pytest
 
 from include.backup_engine.cancel import Cancellation
@@ -43,7 +44,7 @@ def busy(server: Database) -> Iterator[None]:
     """The server runs more statements than the limit allows."""
 
     def run(connection: Any) -> None:
-        with closing(connection), connection.cursor() as cursor:
+        with closing(connection), connection.cursor() as cursor, suppress(pymysql.OperationalError):  # interrupted
             cursor.execute("SELECT SLEEP(60)")
 
     connect = connector(str(server.endpoint.socket))
@@ -52,6 +53,8 @@ def busy(server: Database) -> Iterator[None]:
     for thread in threads:
         thread.start()
     try:
+        running = "SELECT COUNT(*) FROM information_schema.processlist WHERE info = 'SELECT SLEEP(60)'"
+        wait_until(lambda: server.sql(running) == [(LIMIT,)], 10, "the server is not busy")
         yield
     finally:
         for connection in connections:
@@ -92,10 +95,10 @@ def started(reading: Reading) -> Iterator[Future[int]]:
 
 @ONE_OF_EACH
 def test_the_rate_is_held(demo: str, source: Endpoint) -> None:
-    reading = Reading(source, demo, megabytes_per_second=2)
+    reading = Reading(source, demo, megabytes_per_second=1)
     size = reading()
-    assert size > 4_000_000
-    assert size / reading.seconds == pytest.approx(2e6, rel=0.15)
+    assert size > 3_000_000
+    assert size / reading.seconds == pytest.approx(1e6, rel=0.15)
     assert reading.reporter.seconds[THROTTLED] == pytest.approx(reading.seconds, rel=0.3)
 
 
@@ -103,7 +106,7 @@ def test_the_rate_is_held(demo: str, source: Endpoint) -> None:
 def test_it_waits_while_the_server_is_busy_and_goes_on(
     demo: str, pair: Pair, source: Endpoint, told: Callable[[str], bool]
 ) -> None:
-    reading = Reading(source, demo, threads_running=LIMIT, megabytes_per_second=2)
+    reading = Reading(source, demo, threads_running=LIMIT, megabytes_per_second=1)
     with started(reading) as backup:
         wait_until(lambda: reading.blocks > 0, 20, "nothing was read")
         with busy(pair.source):
@@ -113,7 +116,7 @@ def test_it_waits_while_the_server_is_busy_and_goes_on(
             time.sleep(2.5)
             assert reading.blocks <= read + 1  # what was compressed already
             assert not backup.done()
-        assert backup.result(timeout=30) > 4_000_000
+        assert backup.result(timeout=30) > 3_000_000
     assert told("The backup goes on waited_seconds=")
     assert told("load_seconds=")
     assert reading.reporter.seconds[THROTTLED] > 2
@@ -124,12 +127,14 @@ def test_it_does_not_begin_on_a_busy_server(
     demo: str, pair: Pair, source: Endpoint, told: Callable[[str], bool]
 ) -> None:
     reading = Reading(source, demo, threads_running=LIMIT)
-    with started(reading) as backup:
-        with busy(pair.source):
+    with ExitStack() as load:
+        load.enter_context(busy(pair.source))
+        with started(reading) as backup:
             wait_until(lambda: told("The backup waits"), 10, "it does not wait")
             time.sleep(1)
             assert not told("Snapshot is open")
-        assert backup.result(timeout=30)
+            load.close()
+            assert backup.result(timeout=30)
     assert told("Snapshot is open")
 
 
@@ -137,10 +142,13 @@ def test_it_does_not_begin_on_a_busy_server(
 @pytest.mark.parametrize("when", ["before the snapshot", "after it"])
 def test_a_stop_ends_a_wait(when: str, demo: str, pair: Pair, source: Endpoint, told: Callable[[str], bool]) -> None:
     reading = Reading(source, demo, threads_running=LIMIT, megabytes_per_second=1)
-    with started(reading) as backup:
-        if when == "after it":
-            wait_until(lambda: reading.blocks > 0, 20, "nothing was read")
-        with busy(pair.source):
+    with ExitStack() as load:
+        if when == "before the snapshot":
+            load.enter_context(busy(pair.source))
+        with started(reading) as backup:
+            if when == "after it":
+                wait_until(lambda: reading.blocks > 0, 20, "nothing was read")
+                load.enter_context(busy(pair.source))
             wait_until(lambda: told("The backup waits"), 10, "it does not wait")
             asked = time.monotonic()
             reading.cancellation.request()
@@ -148,7 +156,7 @@ def test_a_stop_ends_a_wait(when: str, demo: str, pair: Pair, source: Endpoint, 
             assert time.monotonic() - asked < 1.5
 
 
-@ONE_OF_EACH
+@ONE  # MySQL shortens its list only after every 128 batches of purging
 def test_a_long_history_list_is_waited_for(
     database: str, pair: Pair, source: Endpoint, told: Callable[[str], bool]
 ) -> None:
