@@ -37,7 +37,7 @@ lint: setup ## ruff, mypy, and the direction of imports
 	@$(python) -m mypy
 	@PYTHONPATH=.:plugins .venv/bin/lint-imports --no-logo
 
-bench: setup ## measure backup and restore beside other tools: benchmarks/README.md
+bench: setup servers ## measure backup and restore beside other tools: benchmarks/README.md
 	@bash benchmarks/peers.sh
 	@$(python) -m benchmarks
 

@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: measure, and write the report anew after every round."""
+"""``python -m benchmarks``: measure, and write the report anew after every contestant."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from pathlib import Path
 
 from benchmarks import overhead, results
 from benchmarks.chart import draw
-from benchmarks.contestants import BACKUPS, PRODUCT, RESTORES
+from benchmarks.contestants import BACKUPS, PRODUCT, RESTORES, SERVER_NAMES
+from benchmarks.estimate import estimate
 from benchmarks.profile import profile
 from benchmarks.report import render
 from benchmarks.results import Point, Results, Section
 from benchmarks.rounds import Rounds
 from benchmarks.settings import Settings
 from benchmarks.stage import DATABASE, Stage, stage
+from include.backup_engine.records import Flavour
 
 Say = Callable[[str], None]
 
 
 class Bench:
-    """One run of the benchmark; what earlier runs have measured of other shapes stays in the report."""
+    """One run of the benchmark; what earlier runs have measured of other shapes and servers stays in the report."""
 
     def __init__(self, settings: Settings, say: Say) -> None:
         self._settings = settings
@@ -39,46 +41,55 @@ class Bench:
         settings, parts = self._settings, self._settings.parts
         settings.output.mkdir(parents=True, exist_ok=True)
         failures = 0
-        if "backup" in parts or "restore" in parts:
-            for shape in settings.shapes:
-                failures += self._shape(shape)
-        if "scaling" in parts:
-            self._scaling()
+        self._say(estimate(settings))
+        for server in settings.servers:
+            if "backup" in parts or "restore" in parts:
+                for shape in settings.shapes:
+                    failures += self._shape(server, shape)
+        for server in settings.servers:
+            if "scaling" in parts:
+                self._scaling(server)
         if "airflow" in parts:
             self._say("Airflow: import, parsing of the DAGs, a task that does nothing")
             self._results.airflow = overhead.measure(settings.folder / "airflow")
             self._write()
         return failures
 
-    def _shape(self, shape: str) -> int:
-        settings = self._settings
-        self._say(f"{shape}: starting servers; {settings.size_mb} MB of data are made at the first run")
-        with stage(settings.folder, shape, settings.size_mb) as parts:
-            rounds = Rounds(parts, self._say, restores="restore" in settings.parts)
+    def _shape(self, server: Flavour, shape: str) -> int:
+        settings, name = self._settings, f"{SERVER_NAMES[server]}, {shape}"
+        self._say(f"{name}: starting servers; {settings.size_mb} MB of data are made at the first run")
+        with stage(settings.folder, server, shape, settings.size_mb) as parts:
+            rounds = Rounds(parts, self._say, peers=settings.peers, restores="restore" in settings.parts)
             section = _section(parts, shape, settings.size_mb, rounds)
             self._results.put(section)
-            for number in range(settings.rounds):
-                self._say(f"{shape}: round {number + 1} of {settings.rounds}")
-                rounds.round(number)
+
+            def measured() -> None:
                 told = [sample.told for row in rounds.backups for sample in row.good if sample.told]
                 section.sql_bytes = told[-1].sql_bytes if told else 0
                 self._write()
+
+            started = time.monotonic()
+            for number in range(settings.rounds):
+                rounds.round(number, measured)
+                done, left = number + 1, settings.rounds - number - 1
+                minutes = (time.monotonic() - started) / done * left / 60
+                self._say(f"{name}: round {done} of {settings.rounds} is done; {minutes:.0f} min for the others")
             if "profile" in settings.parts:
                 section.profile = profile(parts, rounds)
                 self._write()
         rows = [row for row in [*section.backup, *section.restore] if row.kind != "peer"]
         return sum(bool(sample.problem) for row in rows for sample in row.samples)
 
-    def _scaling(self) -> None:
+    def _scaling(self, server: Flavour) -> None:
         settings = self._settings
         backup = next(contestant for contestant in BACKUPS if contestant.name == PRODUCT)
         restore = next(contestant for contestant in RESTORES if contestant.name == PRODUCT)
-        self._results.scaling = []
-        for size_mb in settings.scaling_mb:
-            self._say(f"As size grows: {size_mb} MB")
-            point = Point(size_mb=size_mb, sql_bytes=1)
+        self._results.scaling = [point for point in self._results.scaling if point.server != server]
+        for size_mb in sorted(settings.scaling_mb):
+            self._say(f"{SERVER_NAMES[server]}, as size grows: {size_mb} MB")
+            point = Point(server=server, size_mb=size_mb, sql_bytes=1)
             self._results.scaling.append(point)
-            with stage(settings.folder, "surgicase", size_mb) as parts:
+            with stage(settings.folder, server, "surgicase", size_mb) as parts:
                 rounds = Rounds(parts, self._say)
                 for _ in range(settings.rounds):
                     point.backup.append(rounds.backup(backup))
@@ -94,17 +105,21 @@ class Bench:
             ("results.md", render(self._results)),
             ("chart.svg", draw(self._results)),
         ):
-            (self._settings.output / name).write_text(text.rstrip("\n") + "\n")
+            unfinished = self._settings.output / f"{name}.unfinished"
+            unfinished.write_text(text.rstrip("\n") + "\n")
+            unfinished.replace(self._settings.output / name)
 
 
 def _section(parts: Stage, shape: str, size_mb: int, rounds: Rounds) -> Section:
     [[tables]] = parts.source.sql(
         "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = %s AND table_type <> 'VIEW'", DATABASE
     )
+    [[version]] = parts.source.sql("SELECT VERSION()")
     began = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     # Not copies: the rounds fill these rows.
     return Section.model_construct(
-        shape=shape, size_mb=size_mb, tables=int(tables), sql_bytes=0, began=began,
+        server=parts.server, version=f"{SERVER_NAMES[parts.server]} {version}", shape=shape, size_mb=size_mb,
+        tables=int(tables), sql_bytes=0, began=began,
         backup=rounds.backups, restore=rounds.restores, profile=[],
     )  # fmt: skip
 
@@ -123,7 +138,7 @@ def machine() -> str:
 def main() -> int:
     """Run the benchmark."""
     started = time.monotonic()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that it ends what it has started
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: it ends what it has started
 
     def say(text: str) -> None:
         print(f"[{time.monotonic() - started:7.1f} s] {text}", flush=True)
@@ -133,8 +148,13 @@ def main() -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    failures = Bench(settings, say).run()
-    say(f"The report is {settings.output / 'results.md'}")
+    report = settings.output / "results.md"
+    try:
+        failures = Bench(settings, say).run()
+    except KeyboardInterrupt:
+        say(f"Interrupted; what was measured until now is in {report}")
+        return 130
+    say(f"The report is {report}")
     return 1 if failures else 0
 
 

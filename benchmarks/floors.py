@@ -27,7 +27,7 @@ def read() -> None:
 
     lanes = int(os.environ["CORES"])
     client = [
-        "mariadb",
+        os.environ["CLIENT"],
         f"--defaults-file={os.environ['SOURCE_CNF']}",
         "--quick",
         "--batch",

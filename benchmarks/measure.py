@@ -26,6 +26,7 @@ class Usage:
     :param client_cpu: processor seconds of the processes that were started, all of them (wait4(2)).
     :param server_cpu: processor seconds of the database server meanwhile.
     :param sink_cpu: processor seconds of the S3 server meanwhile.
+    :param server_written: bytes that the database server wrote to its disk meanwhile.
     :param memory: bytes: the high-water marks of all processes that were started, summed.
     """
 
@@ -34,6 +35,7 @@ class Usage:
     client_cpu: float
     server_cpu: float
     sink_cpu: float
+    server_written: int
     memory: int
 
 
@@ -44,7 +46,7 @@ def run(argv: Sequence[str], env: Mapping[str, str], log: Path, *, server: int, 
     :param server: process id of the database server.
     :param sink: process id of the S3 server.
     """
-    before = cpu_seconds(server), cpu_seconds(sink)
+    before = cpu_seconds(server), cpu_seconds(sink), written_bytes(server)
     with log.open("wb") as output:
         started = time.monotonic()
         process = subprocess.Popen(argv, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
@@ -65,6 +67,7 @@ def run(argv: Sequence[str], env: Mapping[str, str], log: Path, *, server: int, 
         client_cpu=usage.ru_utime + usage.ru_stime,
         server_cpu=cpu_seconds(server) - before[0],
         sink_cpu=cpu_seconds(sink) - before[1],
+        server_written=written_bytes(server) - before[2],
         memory=memory.total,
     )
 
@@ -122,6 +125,14 @@ def cpu_seconds(pid: int) -> float:
             fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
             total += int(fields[11]) + int(fields[12])
     return total / _TICKS
+
+
+def written_bytes(pid: int) -> int:
+    """Bytes that a process has had written to storage so far (proc_pid_io(5), ``write_bytes``)."""
+    for line in Path(f"/proc/{pid}/io").read_text().splitlines():
+        if line.startswith("write_bytes:"):
+            return int(line.split()[1])
+    return 0
 
 
 def settle(*pids: int) -> None:

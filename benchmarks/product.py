@@ -9,7 +9,6 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from benchmarks.stage import RESTORED
 from include.backup_engine.backup import BackupJob, back_up
 from include.backup_engine.cancel import Cancellation
 from include.backup_engine.commands.desk import Desk
@@ -53,8 +52,9 @@ def restore_latest() -> Told:
     desk, reporter = Desk(SOURCE), Reporter()
     stored = desk.stored("latest")
     endpoint = mysql_endpoint(connection_from_environment("target_mysql"))
-    create_database(endpoint, RESTORED, stored)
-    restoration = restore(stored, endpoint, RESTORED, desk.policy, desk.keyring, reporter, Cancellation())
+    restored = os.environ["RESTORED"]
+    create_database(endpoint, restored, stored)
+    restoration = restore(stored, endpoint, restored, desk.policy, desk.keyring, reporter, Cancellation())
     return Told(seconds=reporter.seconds, sql_bytes=restoration.sql_bytes)
 
 
@@ -66,7 +66,7 @@ def prove() -> Told:
     endpoint = mysql_endpoint(connection_from_environment("target_mysql"))
     written = Written.of(facts, desk.policy.drill.dump_again)
     comparison = compare_with_snapshot(
-        facts.census, endpoint, RESTORED, reporter, events_disabled=True, written=written
+        facts.census, endpoint, os.environ["RESTORED"], reporter, events_disabled=True, written=written
     )
     if not comparison.equal:
         raise SystemExit(comparison.summary())

@@ -8,6 +8,8 @@ from pydantic import BaseModel
 
 from benchmarks.contestants import Kind
 from benchmarks.product import Told
+from benchmarks.shapes import SHAPES
+from include.backup_engine.records import Flavour
 
 
 class Sample(BaseModel):
@@ -15,6 +17,7 @@ class Sample(BaseModel):
 
     :param problem: why it does not count; empty when it does.
     :param incomplete: what is missing from its result, although its figures count.
+    :param memory: bytes; ``server_written``: bytes that the database server wrote to its disk.
     :param stored: bytes in the bucket afterwards.
     :param told: what the product says about it.
     """
@@ -24,6 +27,7 @@ class Sample(BaseModel):
     server_cpu: float
     sink_cpu: float
     memory: int
+    server_written: int = 0
     stored: int = 0
     told: Told | None = None
     problem: str = ""
@@ -31,12 +35,15 @@ class Sample(BaseModel):
 
 
 class Row(BaseModel):
-    """A contestant's runs, one for each round."""
+    """A contestant's runs, one for each round.
+
+    :param absent: why it has none.
+    """
 
     name: str
     kind: Kind
     remark: str = ""
-    absent: list[str] = []
+    absent: str = ""
     samples: list[Sample] = []
 
     @property
@@ -57,8 +64,14 @@ class Share(BaseModel):
 
 
 class Section(BaseModel):
-    """One shape at one size."""
+    """One shape at one size on one flavour of server.
 
+    :param version: of the server, with its name.
+    :param sql_bytes: of the dump.
+    """
+
+    server: Flavour
+    version: str
     shape: str
     size_mb: int
     tables: int
@@ -70,8 +83,9 @@ class Section(BaseModel):
 
 
 class Point(BaseModel):
-    """The product at one size of surgicase."""
+    """The product at one size of surgicase on one flavour of server."""
 
+    server: Flavour
     size_mb: int
     sql_bytes: int
     backup: list[Sample] = []
@@ -87,8 +101,9 @@ class Results(BaseModel):
     airflow: dict[str, float] = {}
 
     def put(self, section: Section) -> None:
-        """Add a section, or replace the one of that shape."""
-        self.sections = [kept for kept in self.sections if kept.shape != section.shape] + [section]
+        """Add a section, or replace the one of that shape and server."""
+        others = [kept for kept in self.sections if (kept.server, kept.shape) != (section.server, section.shape)]
+        self.sections = sorted([*others, section], key=lambda one: (tuple(SHAPES).index(one.shape), one.server))
 
 
 def load(file: Path) -> Results:

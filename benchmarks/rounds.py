@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from benchmarks.contestants import BACKUPS, PRELUDE, PRODUCT_PREFIX, RESTORES, Contestant
+from benchmarks.contestants import BACKUPS, PEERS, PRELUDE, PRODUCT_PREFIX, RESTORES, Contestant
 from benchmarks.measure import Usage, run, settle
 from benchmarks.product import Told
 from benchmarks.results import Row, Sample
 from benchmarks.stage import DATABASE, RESTORED, Stage
 from include.backup_engine.mysql.server import quote
-from tests.servers.mariadb import MariaDB
+from tests.servers.database import Database
 from tests.servers.processes import ROOT
 
 Say = Callable[[str], None]
@@ -21,28 +21,36 @@ _LOG_TAIL = 300
 class Rounds:
     """The contestants of one shape, and what they took so far."""
 
-    def __init__(self, stage: Stage, say: Say, *, restores: bool = True) -> None:
+    def __init__(self, stage: Stage, say: Say, *, peers: Collection[str] = PEERS, restores: bool = True) -> None:
         self._stage = stage
         self._say = say
         self._stored = 0
         self._rows: dict[str, int] = {}
-        self.backups = [self._row(contestant) for contestant in BACKUPS]
-        self.restores = [self._row(contestant) for contestant in RESTORES] if restores else []
+        self._backups = [one for one in BACKUPS if not one.peer or one.peer in peers]
+        self._restores = [one for one in RESTORES if restores and (not one.peer or one.peer in peers)]
+        self.backups = [self._row(contestant) for contestant in self._backups]
+        self.restores = [self._row(contestant) for contestant in self._restores]
 
     def _row(self, contestant: Contestant) -> Row:
         return Row(
             name=contestant.name,
             kind=contestant.kind,
             remark=contestant.remark,
-            absent=contestant.absent(self._stage.environment),
+            absent=contestant.absent(self._stage.environment, self._stage.server),
         )
 
-    def round(self, number: int) -> None:
-        """Every backup, then every restore, which read what the backups have stored."""
-        for contestant, row in turns(BACKUPS, self.backups, number):
-            row.samples.append(self.backup(contestant))
-        for contestant, row in turns(RESTORES, self.restores, number):
-            row.samples.append(self.restore(contestant))
+    def round(self, number: int, measured: Callable[[], None]) -> None:
+        """Every backup, then every restore, which read what the backups have stored.
+
+        :param measured: is called after each of them.
+        """
+        for contestants, rows, run_one in (
+            (self._backups, self.backups, self.backup),
+            (self._restores, self.restores, self.restore),
+        ):
+            for contestant, row in turns(contestants, rows, number):
+                row.samples.append(run_one(contestant))
+                measured()
         self.clean()
 
     def clean(self) -> None:
@@ -89,7 +97,7 @@ class Rounds:
             self._rows = _count(self._stage.source, DATABASE)
         return len(self._rows.items() - _count(self._stage.target, RESTORED).items())
 
-    def measure(self, contestant: Contestant, server: MariaDB) -> Sample:
+    def measure(self, contestant: Contestant, server: Database) -> Sample:
         """Run one script on one of the servers."""
         work, localstack = self._stage.work, self._stage.localstack
         told, incomplete, log = work / "told.json", work / "incomplete", work / "contestant.log"
@@ -115,12 +123,13 @@ class Rounds:
             server_cpu=usage.server_cpu,
             sink_cpu=usage.sink_cpu,
             memory=usage.memory,
+            server_written=usage.server_written,
             told=Told.model_validate_json(told.read_text()) if told.exists() else None,
             problem=problem,
             incomplete=incomplete.read_text().strip() if incomplete.exists() else "",
         )
 
-    def _bash(self, script: str, env: dict[str, str], log: Path, server: MariaDB) -> Usage:
+    def _bash(self, script: str, env: dict[str, str], log: Path, server: Database) -> Usage:
         return run(
             ["bash", "-euo", "pipefail", "-c", PRELUDE + script],
             env,
@@ -131,7 +140,7 @@ class Rounds:
         )
 
 
-def _count(server: MariaDB, database: str) -> dict[str, int]:
+def _count(server: Database, database: str) -> dict[str, int]:
     """The rows of each table."""
     names = server.sql(
         "SELECT table_name FROM information_schema.tables WHERE table_schema = %s "

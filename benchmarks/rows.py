@@ -18,7 +18,8 @@ from include.backup_engine.mysql.server import quote
 
 _PIECE_BYTES = 16 << 20
 _RANGES_PER_LANE = 4
-_CONVERSIONS = {"bit": "CAST({} AS UNSIGNED)"} | dict.fromkeys(("uuid", "inet4", "inet6"), "CONVERT({} USING utf8mb4)")
+_AS_TEXT = ("uuid", "inet4", "inet6", "json")
+_CONVERSIONS = {"bit": "CAST({} AS UNSIGNED)"} | dict.fromkeys(_AS_TEXT, "CONVERT({} USING utf8mb4)")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ def _rows(connection: Connection[Any], statement: str, *arguments: object) -> li
 
 def _tables(connection: Connection[Any]) -> list[_Table]:
     """Largest first."""
+    if os.environ["FLAVOUR"] == "mysql":  # else it tells sizes of up to a day ago
+        _rows(connection, "SET SESSION information_schema_stats_expiry = 0")
     found = _rows(
         connection,
         "SELECT table_name, data_length FROM information_schema.tables WHERE table_schema = DATABASE() "
@@ -123,7 +126,7 @@ def _columns(connection: Connection[Any], table: str) -> list[tuple[str, str]]:
     found = _rows(
         connection,
         "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = DATABASE() "
-        "AND table_name = %s AND is_generated = 'NEVER' ORDER BY ordinal_position",
+        "AND table_name = %s AND COALESCE(generation_expression, '') = '' ORDER BY ordinal_position",
         table,
     )
     return [(str(name), str(kind)) for name, kind in found]

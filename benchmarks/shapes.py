@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from random import Random
 
-from tests.demo.surgicase import Connect, generate
+from pymysql.cursors import Cursor
+
+from tests.demo.surgicase import Connect, Flavour, flavour_of, generate
 from tests.demo.surgicase.server import session
 
 SMALL_TABLES = 5_000
@@ -23,8 +25,10 @@ def surgicase(connect: Connect, database: str, size_mb: int) -> None:
 def huge(connect: Connect, database: str, size_mb: int) -> None:
     """One table of narrow rows with two secondary indexes."""
     _create(connect, database)
+    flavour = flavour_of(connect)
     rows = max(1, size_mb * 1_000_000 // _ROW_BYTES)
     with session(connect, database) as cursor:
+        _count_far(cursor, flavour)
         cursor.execute(
             "CREATE TABLE readings (id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, patient INT NOT NULL, "
             "taken DATETIME NOT NULL, kind VARCHAR(16) NOT NULL, value DECIMAL(9,3), note VARCHAR(80), "
@@ -36,13 +40,14 @@ def huge(connect: Connect, database: str, size_mb: int) -> None:
                 "SELECT seq, CRC32(seq) MOD 100000, '2024-01-01' + INTERVAL seq SECOND, "
                 "ELT(1 + seq MOD 4, 'pulse', 'pressure', 'saturation', 'temperature'), "
                 "(CRC32(CONCAT('v', seq)) MOD 300000) / 1000, CONCAT(SHA1(seq), ' measured at rest') "
-                f"FROM seq_{first}_to_{min(first + _BATCH - 1, rows)}"
+                f"FROM {_numbers(flavour, first, min(first + _BATCH - 1, rows))}"
             )
 
 
 def small(connect: Connect, database: str, size_mb: int) -> None:
     """5,000 tables of at most 20 kB each: what a table costs, rather than what a byte does."""
     _create(connect, database)
+    flavour = flavour_of(connect)
     rows = max(1, min(size_mb * 1_000_000 // SMALL_TABLES, _SMALL_BYTES) // _ROW_BYTES)
     with session(connect, database) as cursor:
         for number in range(1, SMALL_TABLES + 1):
@@ -52,7 +57,7 @@ def small(connect: Connect, database: str, size_mb: int) -> None:
             )
             cursor.execute(
                 f"INSERT INTO t{number:04} SELECT seq, CONCAT(SHA2(seq, 256), '{number}'), "
-                f"'2024-01-01' + INTERVAL seq MINUTE FROM seq_1_to_{rows}"
+                f"'2024-01-01' + INTERVAL seq MINUTE FROM {_numbers(flavour, 1, rows)}"
             )
 
 
@@ -68,6 +73,22 @@ def blobs(connect: Connect, database: str, size_mb: int) -> None:
         for number in range(1, size_mb * 1_000_000 // _BLOB_BYTES + 1):
             content = random.randbytes(_BLOB_BYTES).hex()
             cursor.execute(f"INSERT INTO images (name, content) VALUES ('image {number}', x'{content}')")
+
+
+def _count_far(cursor: Cursor, flavour: Flavour) -> None:
+    """Let this session's :func:`_numbers` be as many as are inserted at once."""
+    if flavour == "mysql":
+        cursor.execute(f"SET SESSION cte_max_recursion_depth = {_BATCH}")
+
+
+def _numbers(flavour: Flavour, first: int, last: int) -> str:
+    """A table of the numbers from ``first`` to ``last``, as ``seq``."""
+    if flavour == "mariadb":
+        return f"seq_{first}_to_{last}"
+    return (
+        f"(WITH RECURSIVE numbers (seq) AS (SELECT {first} UNION ALL SELECT seq + 1 FROM numbers WHERE seq < {last}) "
+        "SELECT seq FROM numbers) AS numbers"
+    )
 
 
 def _create(connect: Connect, database: str) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +14,25 @@ from pathlib import Path
 import yaml
 
 from benchmarks.shapes import SHAPES
+from include.backup_engine.records import Flavour
 from tests.demo.stack import demo_policy
 from tests.demo.surgicase import connector
+from tests.servers.database import Database, Tree
 from tests.servers.environments import aws_command_line
 from tests.servers.localstack import LocalStack
 from tests.servers.mariadb import MariaDB
+from tests.servers.mysql import MySQL
 from tests.servers.processes import ROOT
 
 DATABASE = "bench"
 RESTORED = "bench_restored"
+SERVERS: Mapping[Flavour, type[MariaDB] | type[MySQL]] = {"mariadb": MariaDB, "mysql": MySQL}
+_FORGET: Mapping[Flavour, str] = {"mariadb": "RESET MASTER", "mysql": "RESET BINARY LOGS AND GTIDS"}
+_PROGRAMS: Mapping[Flavour, tuple[str, str, str]] = {
+    "mariadb": ("mariadb-dump", "mariadb", ""),
+    "mysql": ("mysqldump", "mysql", "--set-gtid-purged=OFF --column-statistics=0"),
+}
+"""The dump program, the client, and options of the dump that only one flavour has: so that it can be loaded."""
 _MIB = 1 << 20
 
 
@@ -34,8 +44,9 @@ class Stage:
     """
 
     work: Path
-    source: MariaDB
-    target: MariaDB
+    server: Flavour
+    source: Database
+    target: Database
     localstack: LocalStack
     bucket: str
     environment: dict[str, str]
@@ -54,41 +65,64 @@ class Stage:
 
 
 @contextmanager
-def stage(folder: Path, shape: str, size_mb: int) -> Iterator[Stage]:
-    """Start the parts. The shape's data are generated once per folder and size, and then kept.
+def source(folder: Path, server: Flavour, shape: str, size_mb: int) -> Iterator[Database]:
+    """A server with a shape's data, which are generated once per folder, flavour and size, and then kept.
 
-    :param size_mb: size of the data in 10^6 bytes; the buffer pools are as large, from 64 MiB to 1 GiB.
+    :param size_mb: size of the data in 10^6 bytes; the buffer pool is as large, from 64 MiB to 1 GiB.
     """
-    buffer_pool = min(max(size_mb * _MIB, 64 * _MIB), 1024 * _MIB)
-    with ExitStack() as parts:
-        home = folder / f"{shape}-{size_mb}"
-        complete, work = home / "complete", home / "work"
+    home = _home(folder, server, shape, size_mb)
+    complete = home / "complete"
+    if not complete.exists():
+        shutil.rmtree(home, ignore_errors=True)
+    with SERVERS[server](home / "source", buffer_pool=_buffer_pool(size_mb)) as running:
         if not complete.exists():
-            shutil.rmtree(home, ignore_errors=True)
+            SHAPES[shape](connector(str(running.endpoint.socket)), DATABASE, size_mb)
+            running.sql(_FORGET[server])  # a binary log as large as the data
+            complete.touch()
+        yield running
+
+
+@contextmanager
+def stage(folder: Path, server: Flavour, shape: str, size_mb: int) -> Iterator[Stage]:
+    """Start the parts."""
+    home = _home(folder, server, shape, size_mb)
+    with ExitStack() as parts:
+        running = parts.enter_context(source(folder, server, shape, size_mb))
+        work = home / "work"
         for temporary in (work, home / "target"):
             shutil.rmtree(temporary, ignore_errors=True)
             parts.callback(shutil.rmtree, temporary, ignore_errors=True)
-        work.mkdir(parents=True)
-        source = parts.enter_context(MariaDB(home / "source", buffer_pool=buffer_pool))
-        target = parts.enter_context(MariaDB(home / "target", buffer_pool=buffer_pool, binary_log=False))
-        if not complete.exists():
-            SHAPES[shape](connector(str(source.endpoint.socket)), DATABASE, size_mb)
-            source.sql("RESET MASTER")  # as large as the data
-            complete.touch()
+        work.mkdir()
+        options = ["--local-infile=ON"]  # for the floor LOAD DATA
+        made = SERVERS[server](home / "target", options=options, buffer_pool=_buffer_pool(size_mb), binary_log=False)
+        target = parts.enter_context(made)
         localstack = parts.enter_context(LocalStack(home / "localstack"))
         vault = localstack.aws.seed()
-        environment = _base(work) | _servers(work, source, target) | _sink(work, localstack)
+        environment = _base(work, server) | _servers(work, running, target) | _sink(work, localstack)
         environment |= {"BUCKET": vault.bucket, "SSE_KEY": vault.sse_key_arn, "CORES": str(os.cpu_count() or 1)}
-        yield Stage(work, source, target, localstack, vault.bucket, environment)
+        yield Stage(work, server, running, target, localstack, vault.bucket, environment)
 
 
-def _base(work: Path) -> dict[str, str]:
+def _home(folder: Path, server: Flavour, shape: str, size_mb: int) -> Path:
+    return folder / f"{server}-{shape}-{size_mb}"
+
+
+def _buffer_pool(size_mb: int) -> int:
+    return min(max(size_mb * _MIB, 64 * _MIB), 1024 * _MIB)
+
+
+def _base(work: Path, server: Flavour) -> dict[str, str]:
     programs = work / "bin"
     programs.mkdir()
     tools = aws_command_line()
     # By its interpreter: a script in a folder with a long or spaced name cannot start by itself.
-    (programs / "aws").write_text(f'#!/bin/sh\nexec "{tools}/bin/python" "{tools}/bin/aws" "$@"\n')
-    (programs / "aws").chmod(0o755)
+    found = {"aws": f'"{tools}/bin/python" "{tools}/bin/aws"'}
+    dump, client, options = _PROGRAMS[server]
+    if server == "mysql":  # of the server's own tree: others may stand on the PATH under these names
+        found |= {name: f'"{Tree.of("mysql").program(name)}"' for name in (dump, client)}
+    for name, command in found.items():
+        (programs / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        (programs / name).chmod(0o755)
     own = os.environ.get("PATH", os.defpath)
     return {
         "PATH": os.pathsep.join([str(programs), str(ROOT / ".venv" / "bin"), own, "/usr/sbin"]),
@@ -98,10 +132,14 @@ def _base(work: Path) -> dict[str, str]:
         "WORK": str(work),
         "DATABASE": DATABASE,
         "RESTORED": RESTORED,
+        "FLAVOUR": server,
+        "DUMP": dump,
+        "DUMP_OPTIONS": options,
+        "CLIENT": client,
     }
 
 
-def _servers(work: Path, source: MariaDB, target: MariaDB) -> dict[str, str]:
+def _servers(work: Path, source: Database, target: Database) -> dict[str, str]:
     """All go in by the socket, as root: no contestant pays for TLS to the server, none lacks a privilege."""
     found: dict[str, str] = {}
     for name, server in (("SOURCE", source), ("TARGET", target)):

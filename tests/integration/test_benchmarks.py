@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ def test_every_contestant_is_measured(tmp_path: Path) -> None:
     settings = {
         "BENCH_SIZE_MB": "5",
         "BENCH_ROUNDS": "1",
+        "BENCH_SERVERS": "mariadb",
         "BENCH_PARTS": "backup,restore,profile,scaling",
         "BENCH_SCALING_MB": "5",
         "BENCH_OUTPUT": str(output),
@@ -51,3 +53,39 @@ def test_every_contestant_is_measured(tmp_path: Path) -> None:
     assert point.sql_bytes == section.sql_bytes
     assert all(sample.wall > 0 and sample.problem == "" for sample in (*point.backup, *point.restore))
     assert len(point.backup) == len(point.restore) == 1
+
+
+def test_on_mysql_an_interrupted_run_leaves_what_it_has_measured(tmp_path: Path) -> None:
+    output = tmp_path / "report"
+    settings = {
+        "BENCH_SIZE_MB": "5",
+        "BENCH_ROUNDS": "2",
+        "BENCH_SERVERS": "mysql",
+        "BENCH_PEERS": "gzip",
+        "BENCH_PARTS": "backup,restore",
+        "BENCH_OUTPUT": str(output),
+        "BENCH_FOLDER": str(tmp_path / "data"),
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks"], cwd=ROOT, env=os.environ | settings, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as running:  # fmt: skip
+        assert running.stdout is not None
+        said = []
+        for line in running.stdout:
+            said.append(line)
+            if "round 1 of 2 is done" in line:
+                running.send_signal(signal.SIGTERM)
+    assert running.returncode == 130, "".join(said)
+    assert "Interrupted; what was measured until now is in" in said[-1]
+
+    [section] = load(output / "results.json").sections
+    assert section.server == "mysql" and section.version.startswith("MySQL 9.") and section.sql_bytes > 2_000_000
+    names = [row.name for row in (*section.backup, *section.restore)]
+    chosen = (one for one in (*BACKUPS, *RESTORES) if one.peer in ("", "gzip"))
+    assert names == [one.name for one in chosen]
+    for row in (*section.backup, *section.restore):
+        assert row.samples[0].problem == "" and row.samples[0].wall > 0, row
+    report = (output / "results.md").read_text()
+    assert report.count("MySQL, surgicase, 5 MB") == 7
+    assert "not measured in this run" in report
