@@ -15,7 +15,7 @@ from benchmarks import overhead, results
 from benchmarks.chart import draw
 from benchmarks.contestants import BACKUPS, PRODUCT, RESTORES, SERVER_NAMES
 from benchmarks.estimate import estimate
-from benchmarks.profile import profile
+from benchmarks.profile import profile, profile_of_restore
 from benchmarks.report import render
 from benchmarks.results import Point, Results, Section
 from benchmarks.rounds import Rounds
@@ -76,6 +76,7 @@ class Bench:
                 self._say(f"{name}: round {done} of {settings.rounds} is done; {minutes:.0f} min for the others")
             if "profile" in settings.parts:
                 section.profile = profile(parts, rounds)
+                section.profile_of_restore = profile_of_restore(parts, rounds) if rounds.restores else []
                 self._write()
         rows = [row for row in [*section.backup, *section.restore] if row.kind != "peer"]
         return sum(bool(sample.problem) for row in rows for sample in row.samples)
@@ -120,7 +121,7 @@ def _section(parts: Stage, shape: str, size_mb: int, rounds: Rounds) -> Section:
     return Section.model_construct(
         server=parts.server, version=f"{SERVER_NAMES[parts.server]} {version}", shape=shape, size_mb=size_mb,
         tables=int(tables), sql_bytes=0, began=began,
-        backup=rounds.backups, restore=rounds.restores, profile=[],
+        backup=rounds.backups, restore=rounds.restores, profile=[], profile_of_restore=[],
     )  # fmt: skip
 
 

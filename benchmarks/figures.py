@@ -91,11 +91,14 @@ def spread(values: Sequence[float]) -> str:
     return centre if low == high else f"{centre} ({low} to {high})"
 
 
-def table(heads: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
-    """A table in Markdown; a bar within a cell is a bar."""
+def table(heads: Sequence[str], body: Sequence[Sequence[str]], *, numbers: bool = True) -> list[str]:
+    """A table in Markdown; a bar within a cell is a bar.
+
+    :param numbers: whether all columns but the first hold numbers.
+    """
     lines = [[cell.replace("|", "\\|") for cell in cells] for cells in body]
     return [
         f"| {' | '.join(heads)} |",
-        f"|{'|'.join(['---', *('---:' for _ in heads[1:])])}|",
+        f"|{'|'.join(['---', *('---:' if numbers else '---' for _ in heads[1:])])}|",
         *(f"| {' | '.join(cells)} |" for cells in lines),
     ]

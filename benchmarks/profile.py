@@ -1,4 +1,4 @@
-"""Where a backup's processor time goes: each of its steps alone, on the shape's own dump."""
+"""Where the processor time of backup and restore goes: each of their steps alone, on the shape's own dump."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.contestants import BARE_DUMP, RAW_COPY, Contestant
+from benchmarks.contestants import BACKUPS, BARE_DUMP, LOAD_DATA, PRODUCT, RAW_COPY, Contestant
 from benchmarks.product import SOURCE, Told
 from benchmarks.results import Row, Share
 from benchmarks.rounds import Rounds
@@ -21,14 +21,18 @@ from include.backup_engine.connections import connection_from_environment, mysql
 from include.backup_engine.crypto.message import Encryptor
 from include.backup_engine.mysql.census import add_fingerprints, take_census
 from include.backup_engine.mysql.server import identify
+from include.backup_engine.mysql.statements import split_statements
 from include.backup_engine.mysql.stream import StreamScanner
 from include.backup_engine.names import BackupName, encryption_context
+from include.backup_engine.report import Reporter
+from include.backup_engine.verify import verify
 
 _SAMPLE_BYTES = 256 << 20
 _CHUNK = 1 << 18
 
 _FINGERPRINTS = Contestant("profile: fingerprints", "floor", "exec python -m benchmarks.profile fingerprints")
 _STREAM = Contestant("profile: stream", "floor", "dump | python -m benchmarks.profile stream")
+_READ = Contestant("profile: read", "floor", "exec python -m benchmarks.profile read")
 _NOTHING = Contestant("profile: start", "floor", "exec python -m benchmarks.profile nothing")
 
 
@@ -49,6 +53,20 @@ def profile(stage: Stage, rounds: Rounds) -> list[Share]:
         shares += [Share(name=name, client_cpu=seconds) for name, seconds in stream.told.seconds.items()]
     if copied:
         shares.append(Share(name="upload by boto3", client_cpu=max(0.0, copied[0] - start.client_cpu)))
+    return shares
+
+
+def profile_of_restore(stage: Stage, rounds: Rounds) -> list[Share]:
+    """The steps of a restore, one after the other; in the product they overlap. Needs the rounds to be over."""
+    start = rounds.measure(_NOTHING, stage.source)
+    rounds.backup(next(contestant for contestant in BACKUPS if contestant.name == PRODUCT))
+    read = rounds.measure(_READ, stage.source)
+    rounds.clean()
+    shares = [Share(name="start: interpreter and imports", client_cpu=start.client_cpu)]
+    if read.told:
+        shares += [Share(name=name, client_cpu=seconds) for name, seconds in read.told.seconds.items()]
+    if loaded := _cheapest(rounds.restores, LOAD_DATA):
+        shares.append(Share(name="load the rows, as the floor does", client_cpu=0.0, server_cpu=loaded[1]))
     return shares
 
 
@@ -92,13 +110,29 @@ def stream() -> Told:
     return Told(seconds=seconds, sql_bytes=total)
 
 
+def read() -> Told:
+    """What happens to a stored backup before a server sees it, in processor seconds."""
+    desk = Desk(SOURCE)
+    stored = desk.stored("latest")
+    seconds: dict[str, float] = {}
+    started = time.process_time()
+    verify(stored, desk.policy, desk.keyring, Reporter())
+    seconds["read and authenticate the whole, check its structure"] = time.process_time() - started
+    started = time.process_time()
+    for _ in split_statements(stored.sql()):
+        pass
+    seconds["read again, decrypt, decompress, split into statements"] = time.process_time() - started
+    return Told(seconds=seconds)
+
+
 def main() -> None:
     """Measure one step."""
     step = sys.argv[1]
     if step == "fingerprints":
         fingerprints()
-    elif step == "stream":
-        Path(os.environ["TOLD"]).write_text(stream().model_dump_json())
+    elif step != "nothing":
+        told = {"stream": stream, "read": read}[step]()
+        Path(os.environ["TOLD"]).write_text(told.model_dump_json())
 
 
 if __name__ == "__main__":

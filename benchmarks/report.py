@@ -24,7 +24,7 @@ from benchmarks.figures import (
     table,
     wall,
 )
-from benchmarks.results import Point, Results, Row, Sample, Section
+from benchmarks.results import Point, Results, Row, Sample, Section, Share
 from benchmarks.verdicts import cost_per_gb, verdicts
 
 
@@ -42,6 +42,7 @@ def render(results: Results) -> str:
         *table(
             ["demand", "where", "the product", "verdict"],
             [[one.demand, one.where, one.figure.removeprefix("; "), one.word] for one in verdicts(results)],
+            numbers=False,
         ),
         "",
         'Why a demand is missed: the steps\' own processor time and stages, below under "Where the time goes".',
@@ -170,19 +171,23 @@ def _times(section: Section) -> Iterator[str]:
     yield ""
     yield from table(["step", "stage", "wall s"], stages)
     yield ""
-    if section.profile:
-        yield from _profile(section)
+    for what, shares, row in (
+        ("backup", section.profile, steps["backup"]),
+        ("restore", section.profile_of_restore, steps["restore"]),
+    ):
+        if shares:
+            yield from _profile(what, shares, row)
 
 
-def _profile(section: Section) -> Iterator[str]:
-    yield "Processor time of a backup's steps, each alone on this shape's own dump; in the product they overlap:"
+def _profile(what: str, shares: Sequence[Share], product: Row) -> Iterator[str]:
+    yield f"Processor time of a {what}'s steps, each alone on this shape's own dump; in the product they overlap:"
     yield ""
-    body = [[share.name, f"{share.client_cpu:.2f}", f"{share.server_cpu:.2f}"] for share in section.profile]
-    client = sum(share.client_cpu for share in section.profile)
-    server = sum(share.server_cpu for share in section.profile)
+    body = [[share.name, f"{share.client_cpu:.2f}", f"{share.server_cpu:.2f}"] for share in shares]
+    client = sum(share.client_cpu for share in shares)
+    server = sum(share.server_cpu for share in shares)
     body.append(["sum of the steps", f"{client:.2f}", f"{server:.2f}"])
-    if product := find(section.backup, PRODUCT).good:
-        measured = [median(s.client_cpu for s in product), median(s.server_cpu for s in product)]
+    if product.good:
+        measured = [median(s.client_cpu for s in product.good), median(s.server_cpu for s in product.good)]
         body.append(["**product**, as measured", *(f"{value:.2f}" for value in measured)])
     yield from table(["step", "client CPU s", "server CPU s"], body)
     yield ""

@@ -53,7 +53,7 @@ class Row(BaseModel):
 
 
 class Share(BaseModel):
-    """One step of a backup, measured alone.
+    """One step of a backup or of a restore, measured alone.
 
     :param client_cpu: processor seconds here; ``server_cpu``: on the database server.
     """
@@ -80,6 +80,7 @@ class Section(BaseModel):
     backup: list[Row] = []
     restore: list[Row] = []
     profile: list[Share] = []
+    profile_of_restore: list[Share] = []
 
 
 class Point(BaseModel):

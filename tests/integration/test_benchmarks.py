@@ -50,6 +50,7 @@ def test_every_contestant_is_measured(tmp_path: Path) -> None:
     assert product.name == PRODUCT and product.samples[0].server_cpu > 0 and product.samples[0].sink_cpu > 0
     assert section.sql_bytes > 2_000_000
     assert all(share.client_cpu >= 0 for share in section.profile) and len(section.profile) == 8
+    assert all(share.client_cpu >= 0 for share in section.profile_of_restore) and len(section.profile_of_restore) == 4
     assert point.sql_bytes == section.sql_bytes
     assert all(sample.wall > 0 and sample.problem == "" for sample in (*point.backup, *point.restore))
     assert len(point.backup) == len(point.restore) == 1
