@@ -24,6 +24,7 @@ load() { exec "$CLIENT" --defaults-file="$TARGET_CNF" --max-allowed-packet=1G --
 seal() { exec age --encrypt --identity "$WORK/age.key" -; }
 unseal() { exec age --decrypt --identity "$WORK/age.key" -; }
 upload() { exec aws s3 cp --only-show-errors --sse aws:kms --sse-kms-key-id "$SSE_KEY" - "s3://$BUCKET/$1"; }
+first_error() { grep --max-count 1 CRITICAL "$WORK/$1.log" | tail --bytes 200 || true; }
 download() { exec aws s3 cp --only-show-errors "s3://$BUCKET/$1" -; }
 """
 """Shell functions for pipelines. Each ends its shell, so that a pipeline has no more processes than programs. What a
@@ -120,8 +121,8 @@ BACKUPS = (
         "peer",
         """
         mydumper --socket "$SOURCE_SOCKET" --user root --database "$DATABASE" --outputdir "$WORK/mydumper" \\
-            --threads "$CORES" --compress --trx-consistency-only --triggers --events --routines --verbose 1 ||
-            echo "mydumper ends with exit code $?" > "$INCOMPLETE"
+            --threads "$CORES" --compress --trx-consistency-only --triggers --events --routines --verbose 1 \\
+            2> "$WORK/mydumper.log" || echo "mydumper ends with exit code $? ($(first_error mydumper))" > "$INCOMPLETE"
         tar -cf - -C "$WORK" mydumper | seal | upload peers/mydumper/dump
         """,
         ("mydumper", "age"),
@@ -207,8 +208,8 @@ RESTORES = (
         "peer",
         """
         myloader --socket "$TARGET_SOCKET" --user root --directory "$WORK/mydumper" --database "$RESTORED" \\
-            --source-db "$DATABASE" --threads "$CORES" --verbose 1 ||
-            echo "myloader ends with exit code $?" > "$INCOMPLETE"
+            --source-db "$DATABASE" --threads "$CORES" --verbose 1 \\
+            2> "$WORK/myloader.log" || echo "myloader ends with exit code $? ($(first_error myloader))" > "$INCOMPLETE"
         """,
         ("myloader", "mydumper"),
         peer="mydumper",

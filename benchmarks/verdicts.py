@@ -114,7 +114,8 @@ def _reservation(rows: Sequence[Row], name: str, *, named: bool = False) -> str:
         return f"; {what}{row.absent}" if rows else ""
     if row.samples and not row.good:
         return f"; {what}it failed"
-    return f"; {what}its result is incomplete" if any(sample.incomplete for sample in row.good) else ""
+    incomplete = sorted({sample.incomplete for sample in row.good if sample.incomplete})
+    return f"; {what}its result is incomplete: {'; '.join(incomplete)}" if incomplete else ""
 
 
 def _of_small(server: Flavour, section: Section | None) -> Iterator[Verdict]:
