@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from importlib.metadata import version
 
+from include.backup_engine.ahead import ahead
 from include.backup_engine.cancel import Cancellation
 from include.backup_engine.compression import Compressor
 from include.backup_engine.errors import DumpFailed, PreflightError, SchemaChanged, SnapshotUnproven
@@ -41,6 +42,8 @@ from include.backup_engine.throttle import Throttle
 # one table without its neighbours, large enough not to cost compression.
 _MEMBER_SQL_BYTES = 4 << 20
 _SNAPSHOT_ATTEMPTS = 5
+_AHEAD = 8
+"""Pieces of the dump, of at most 256 KiB, that wait to be compressed, and blocks that wait to be encrypted."""
 
 
 class SourceReader:
@@ -83,10 +86,12 @@ class SourceReader:
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="census") as pool:
             census = pool.submit(self._take_census)
             try:
-                for block in self._reporter.watch(self._compressed_pieces(), "Compressed"):
-                    if census.done():
-                        census.result()  # if it failed, so has the backup, and there is no need to go on
-                    yield block
+                blocks = ahead(self._compressed_pieces(), _AHEAD, self._dump.kill)
+                with closing(blocks):
+                    for block in self._reporter.watch(blocks, "Compressed"):
+                        if census.done():
+                            census.result()  # if it failed, so has the backup, and there is no need to go on
+                        yield block
                 self._census = self._checked(census)
             except BaseException as error:
                 self._stop_census(census)
@@ -95,16 +100,17 @@ class SourceReader:
                 raise
             yield self._compressor.finish()
 
-    def _compressed_pieces(self) -> Iterator[bytes]:
+    def _compressed_pieces(self) -> Generator[bytes, None, None]:
         compressor = self._compressor
-        for piece in self._dump.pieces():
-            self._cancellation.check()
-            if piece.starts:
-                if compressor.bytes_in - compressor.member_in >= _MEMBER_SQL_BYTES:
-                    yield compressor.cut()
-                self._start_section(*piece.starts)
-            if block := compressor.compress(piece.data):
-                yield block
+        with closing(ahead(self._dump.pieces(), _AHEAD, self._dump.kill)) as pieces:
+            for piece in pieces:
+                self._cancellation.check()
+                if piece.starts:
+                    if compressor.bytes_in - compressor.member_in >= _MEMBER_SQL_BYTES:
+                        yield compressor.cut()
+                    self._start_section(*piece.starts)
+                if block := compressor.compress(piece.data):
+                    yield block
         self._end_section()
 
     def _start_section(self, kind: str, name: str) -> None:

@@ -7,12 +7,14 @@ a disk, an argument list or an environment, and the file is gone when the last d
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import re
 import shutil
 import signal
 import subprocess
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import IO
@@ -30,6 +32,8 @@ _REMEDY: dict[Flavour, str] = {
 _ERROR_CODE = re.compile(r"(?:[Ee]rror:? |\()(\d{4})\b")
 _WARNING = re.compile(r"(?:\S+: )?\[?(?:-- )?warning", re.IGNORECASE)
 _STDERR_LIMIT = 64 * 1024
+_PIPE_BYTES = 1 << 20
+"""What the program may write before it waits for us; the default of 64 KiB has the two take turns (pipe(7))."""
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -153,6 +157,8 @@ class ClientProcess:
         if stdout is None or stderr is None:  # pragma: no cover - both are PIPE
             raise AssertionError
         self.stdout: IO[bytes] = stdout
+        with suppress(OSError):  # a user has so much memory for pipes, and can do with less
+            fcntl.fcntl(stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._stderr = b""
         self._drain = threading.Thread(target=self._keep_stderr, args=(stderr,), daemon=True)
         self._drain.start()

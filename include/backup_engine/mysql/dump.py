@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import selectors
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
 from typing import Protocol
 
 from include.backup_engine.errors import ContentIncomplete, DumpFailed, PreflightError, SchemaChanged, SourceBusy
@@ -71,6 +71,8 @@ def _arguments_of(program: DumpProgram, versioned_tables: bool) -> list[str]:
                 )
             arguments.append("--dump-history")
     else:
+        # Its statements of 1 MB, the default, take MySQL a quarter longer to load (processor time; MariaDB: no longer).
+        arguments.append("--net-buffer-length=65536")
         # Executed on a restore, GTID_PURGED fails or changes the target server; the sidecar has the GTIDs.
         arguments.append("--set-gtid-purged=OFF")
         if "column-statistics" in program.options:
@@ -142,7 +144,7 @@ class Dump:
                 break
         self._deadline = None
 
-    def pieces(self) -> Iterator[Piece]:
+    def pieces(self) -> Generator[Piece, None, None]:
         """The stream to its end.
 
         :raises DumpFailed: exit code, end marker or complaints say that the dump is not complete.

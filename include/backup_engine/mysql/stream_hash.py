@@ -118,8 +118,9 @@ class StreamHash:
 
     def _split_line(self, text: bytes) -> list[bytes]:
         rows = text.split(_ON_ONE_LINE)
-        plain = _without_escapes(text)
-        odd = [row.count(b"'") & 1 for row in (rows if plain is text else plain.split(_ON_ONE_LINE))]
+        if b"'" not in text and not self._long_is_open:
+            return rows
+        odd = _odd_quotes(rows, text)
         odd[0] ^= self._long_is_open
         last = odd.pop()
         return rows if 1 not in odd else list(_joined(rows, [*odd, last]))
@@ -149,9 +150,18 @@ class StreamHash:
         return row[cut:]
 
 
+def _odd_quotes(rows: list[bytes], text: bytes) -> list[int]:
+    """For each row of the text 1 if its quotes are odd, escaped ones not counted."""
+    if b"\\'" not in text:
+        return [row.count(b"'") & 1 for row in rows]
+    if b"\\\\'" not in text:  # so each backslash before a quote escapes it
+        return [(row.count(b"'") + row.count(b"\\'")) & 1 for row in rows]
+    return [_without_escapes(row).count(b"'") & 1 for row in rows]
+
+
 def _without_escapes(text: bytes) -> bytes:
-    """The text without escaped quotes; nothing that was apart gets together."""
-    return text.replace(b"\\\\", b"_").replace(b"\\'", b"_") if b"\\" in text else text
+    """The text without escaped quotes."""
+    return text.replace(b"\\\\", b"_").replace(b"\\'", b"_") if b"\\'" in text else text
 
 
 def _joined(pieces: list[bytes], odd: list[int]) -> Iterator[bytes]:
