@@ -79,13 +79,13 @@ def _legend() -> Iterator[str]:
         yield f'<text x="{left + 18}" y="20">{kind}</text>'
     yield (
         f'<text x="{10 + 90 * len(_COLOURS)}" y="20">Medians; the line over a bar: lowest to highest round; '
-        "in brackets: the product's figure divided by this one</text>"
+        "in brackets: the product's figure divided by this one; *: its result is incomplete</text>"
     )
 
 
 def _line(row: Row, rows: Sequence[Row], panels: Sequence[_Panel], top: int) -> Iterator[str]:
     base = top + _BAR - 3
-    note = " (incomplete)" if any(sample.incomplete for sample in row.good) else ""
+    note = " *" if any(sample.incomplete for sample in row.good) else ""
     yield f'<text x="{_NAMES - 8}" y="{base}" class="n">{escape(row.name + note)}</text>'
     for panel in panels:
         values = [panel.figure(sample) for sample in row.good]

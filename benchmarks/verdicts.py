@@ -114,8 +114,7 @@ def _reservation(rows: Sequence[Row], name: str, *, named: bool = False) -> str:
         return f"; {what}{row.absent}" if rows else ""
     if row.samples and not row.good:
         return f"; {what}it failed"
-    incomplete = sorted({sample.incomplete for sample in row.good if sample.incomplete})
-    return f"; {what}its result is incomplete: {'; '.join(incomplete)}" if incomplete else ""
+    return f"; {what}its result is incomplete (below)" if any(sample.incomplete for sample in row.good) else ""
 
 
 def _of_small(server: Flavour, section: Section | None) -> Iterator[Verdict]:
