@@ -31,6 +31,8 @@ from include.backup_engine.store.s3 import Vault
 from include.backup_engine.store.staging import Staging
 from include.backup_engine.throttle import look_for
 
+_SHORT_SECONDS = 600
+"""Storing a part of a backup is tried for about so long before it fails."""
 _CONTEXT = {"purpose": "mysql-backup-preflight"}
 
 
@@ -95,7 +97,7 @@ def _check_source(policy: SourcePolicy, endpoint: Endpoint, findings: Findings, 
             "The policy asks for the accounts of the server, and the backup account may not read them.",
             "GRANT SELECT ON mysql.* TO the account, or set accounts: false.",
         )
-        findings.attempt(lambda: _check_program(server, findings))
+        findings.attempt(lambda: _check_program(server, connection, findings))
         binary_log = variable(connection, "log_bin") == "ON"
         findings.attempt(lambda: ladder(server, grants, policy.database, binary_log, policy.consistency))
         if not binary_log:
@@ -129,12 +131,20 @@ def _check_source(policy: SourcePolicy, endpoint: Endpoint, findings: Findings, 
         connection.close()
 
 
-def _check_program(server: ServerIdentity, findings: Findings) -> None:
+def _check_program(server: ServerIdentity, connection: Connection[Any], findings: Findings) -> None:
     program = find_dump_program(server.flavour, server.version)
     if program.series < release_series(server.version):
         findings.warnings.append(
             f"{program.path} is older ({program.version}) than the server ({server.version}): it may not know all types"
         )
+    # What the session of the program cannot be given, it has from the server; MariaDB's resets the first of these two.
+    inherited = ["wait_timeout"] * ("init-command" not in program.options)
+    inherited += ["net_write_timeout"] * (server.flavour == "mariadb" and not program.connection_strings)
+    for name in inherited:
+        if (seconds := int(scalar(connection, f"SELECT @@GLOBAL.{name}"))) < _SHORT_SECONDS:
+            findings.warnings.append(
+                f"The server's {name} is {seconds} s: a store that stands still for longer may end the dump"
+            )
 
 
 def _check_objects(connection: Connection[Any], database: str, findings: Findings) -> None:

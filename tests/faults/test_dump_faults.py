@@ -174,3 +174,29 @@ def test_s3_cannot_be_reached_any_more(scene: Scene, monkeypatch: pytest.MonkeyP
     assert any("could not be aborted" in note for note in error.__notes__)
     scene.store_gate.release()
     scene.assert_no_trace(uploads=1)
+
+
+def test_s3_stands_still_for_longer_than_the_source_waits_for_a_client(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("include.backup_engine.store.multipart._PATIENCE_SECONDS", 1)
+    monkeypatch.setattr("include.backup_engine.store.multipart._SLOW_BYTES_PER_SECOND", 1e9)
+    scene.sql("INSERT INTO images (content) SELECT REVERSE(content) FROM images")
+    scene.sql("INSERT INTO images (content) SELECT RIGHT(content, 999000) FROM images")  # what no buffer holds: 96 MB
+    [[seconds]] = scene.sql("SELECT @@GLOBAL.net_write_timeout")
+    scene.sql("SET GLOBAL net_write_timeout = 1")
+    try:
+        scene.store_gate.hold(after=1_000_000)
+        backup = scene.start()
+        scene.store_gate.wait_until_held()
+        time.sleep(6)
+        scene.store_gate.release()
+        backup.result(timeout=120)
+    finally:
+        scene.sql(f"SET GLOBAL net_write_timeout = {seconds}")
+    assert scene.states() == ["complete"]
+    told = [record.getMessage() for record in caplog.records]
+    assert any(
+        re.search(r"S3 has acknowledged no part of \S+ for \d+ s: the backup stands still", text) for text in told
+    )
+    assert any("S3 goes on after" in text for text in told)

@@ -31,6 +31,11 @@ _REMEDY: dict[Flavour, str] = {
 }
 _ERROR_CODE = re.compile(r"(?:[Ee]rror:? |\()(\d{4})\b")
 _WARNING = re.compile(r"(?:\S+: )?\[?(?:-- )?warning", re.IGNORECASE)
+_PATIENCE = "SET SESSION wait_timeout = 86400, net_read_timeout = 86400, net_write_timeout = 86400"
+"""A day: the server ends the connection of a dump that nobody reads for longer. Its defaults are 8 hours between two
+statements, and a minute within one (``net_write_timeout``), which a store that stands still easily exceeds."""
+_NOWHERE = "/dev/null/nowhere"
+_PLAIN_HOST = re.compile(r"[\w.:%-]+")
 _STDERR_LIMIT = 64 * 1024
 _PIPE_BYTES = 1 << 20
 """What the program may write before it waits for us; the default of 64 KiB has the two take turns (pipe(7))."""
@@ -43,12 +48,15 @@ class DumpProgram:
     """A dump program on this machine.
 
     :param options: the option names that its ``--help`` lists.
+    :param connection_strings: whether what it takes for a host may be a connection string of MariaDB's Connector/C
+        (its manual, "mariadb_connect": 3.3 and later), the only way to give its session settings.
     """
 
     path: str
     flavour: Flavour
     version: str
     options: frozenset[str]
+    connection_strings: bool = False
 
     @property
     def series(self) -> tuple[int, ...]:
@@ -81,7 +89,8 @@ def find_dump_program(flavour: Flavour, server_version: str = "") -> DumpProgram
             version = _output(path, "--no-defaults", "--version")
             if release_series(version) and ("MariaDB" in version) == (flavour == "mariadb"):  # else it cannot even run
                 options = re.findall(r"--([a-z][a-z-]+)", _output(path, "--no-defaults", "--help"))
-                found.append(DumpProgram(path, flavour, version.strip(), frozenset(options)))
+                strings = flavour == "mariadb" and _takes_connection_strings(path)
+                found.append(DumpProgram(path, flavour, version.strip(), frozenset(options), strings))
     if not found:
         raise PreflightError(
             f"No dump program for {flavour} servers is installed ({' or '.join(_PROGRAMS[flavour])}).",
@@ -92,7 +101,17 @@ def find_dump_program(flavour: Flavour, server_version: str = "") -> DumpProgram
 
 
 def _output(*argv: str) -> str:
-    return subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False, env=_environment()).stdout
+    return _run(*argv).stdout
+
+
+def _run(*argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False, env=_environment())
+
+
+def _takes_connection_strings(path: str) -> bool:
+    """Try it: which socket is missing shows whether the string was understood, or taken for the name of a host."""
+    tried = _run(path, "--no-defaults", f"--host=host=localhost;socket={_NOWHERE}", "--protocol=socket", "nothing")
+    return f"'{_NOWHERE}'" in tried.stderr
 
 
 def _environment() -> dict[str, str]:
@@ -100,13 +119,19 @@ def _environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 
-def _option_file(endpoint: Endpoint, flavour: Flavour) -> int:
+def _option_file(endpoint: Endpoint, program: DumpProgram) -> int:
     """The descriptor of an in-memory option file (MySQL manual, "Using Option Files")."""
+    flavour = program.flavour
     options = {"user": endpoint.user, "password": endpoint.password}
     if endpoint.unix_socket:
         options["socket"] = endpoint.unix_socket
     else:
         options |= {"host": endpoint.host, "port": str(endpoint.port), "protocol": "tcp"}
+    host = options.get("host", "localhost")
+    if "init-command" in program.options:
+        options["init-command"] = _PATIENCE
+    elif program.connection_strings and _PLAIN_HOST.fullmatch(host):
+        options["host"] = f"host={host};init-command={{{_PATIENCE}}}"
     mode = endpoint.tls_mode
     tls = {"ssl-ca": endpoint.ca, "ssl-cert": endpoint.cert, "ssl-key": endpoint.key}
     flags: list[str] = []
@@ -139,7 +164,7 @@ class ClientProcess:
     """One running client program: its output, its exit code, and what may be said about its errors."""
 
     def __init__(self, program: DumpProgram, endpoint: Endpoint, arguments: list[str]) -> None:
-        descriptor = _option_file(endpoint, program.flavour)
+        descriptor = _option_file(endpoint, program)
         try:
             self._process = subprocess.Popen(
                 [program.path, f"--defaults-file=/proc/self/fd/{descriptor}", *arguments],

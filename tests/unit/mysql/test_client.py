@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,15 +31,16 @@ def start(tmp_path: Path) -> Iterator[Start]:
     started: list[ClientProcess] = []
 
     def start(
-        script: str, endpoint: Endpoint | None = None, *arguments: str, flavour: Flavour = "mariadb"
-    ) -> ClientProcess:
+        script: str, endpoint: Endpoint | None = None, *arguments: str, flavour: Flavour = "mariadb",
+        options: frozenset[str] = frozenset(), connection_strings: bool = False,
+    ) -> ClientProcess:  # fmt: skip
         # The interpreter's own path may hold a space, or be too long for a script's first line.
         path, python = tmp_path / "dump", tmp_path / "python"
         if not python.exists():
             python.symlink_to(sys.executable)
         path.write_text(f"#!{python}\nimport json, os, sys, time\n{script}\n")
         path.chmod(0o755)
-        program = DumpProgram(str(path), flavour, "1", frozenset())
+        program = DumpProgram(str(path), flavour, "1", options, connection_strings)
         started.append(ClientProcess(program, endpoint or Endpoint(user="u", password=PASSWORD), list(arguments)))
         return started[-1]
 
@@ -47,8 +49,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
         process.kill()
 
 
-def option_file(start: Start, endpoint: Endpoint, flavour: Flavour = "mariadb") -> str:
-    process = start("print(open(sys.argv[1].split('=')[1]).read(), end='')", endpoint, flavour=flavour)
+def option_file(start: Start, endpoint: Endpoint, flavour: Flavour = "mariadb", **abilities: Any) -> str:
+    script = "print(open(sys.argv[1].split('=')[1]).read(), end='')"
+    process = start(script, endpoint, flavour=flavour, **abilities)
     text = process.stdout.read().decode()
     assert process.wait() == 0
     return text
@@ -158,6 +161,33 @@ COMPLAINT = (
 )
 
 
+PATIENCE = "SET SESSION wait_timeout = 86400, net_read_timeout = 86400, net_write_timeout = 86400"
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        ("db.example", f'host="host=db.example;init-command={{{PATIENCE}}}"'),
+        ("::1", f'host="host=::1;init-command={{{PATIENCE}}}"'),
+        ("db;user=root", 'host="db;user=root"'),
+        ("db}", 'host="db}"'),
+    ],
+)
+def test_the_session_of_mariadb_s_program_is_made_patient(start: Start, host: str, told: str) -> None:
+    endpoint = Endpoint(host=host, tls="DISABLED")
+    assert told in option_file(start, endpoint, connection_strings=True).splitlines()
+    assert f'host="{host}"' in option_file(start, endpoint).splitlines()
+
+
+def test_patience_over_a_socket_and_by_an_option(start: Start) -> None:
+    socket = Endpoint(unix_socket="/run/s")
+    lines = option_file(start, socket, connection_strings=True).splitlines()
+    assert {'socket="/run/s"', f'host="host=localhost;init-command={{{PATIENCE}}}"'} <= set(lines)
+    lines = option_file(start, socket, "mysql", options=frozenset({"init-command"})).splitlines()
+    assert f'init-command="{PATIENCE}"' in lines
+    assert not any(line.startswith("host=") for line in lines)
+
+
 def failed(start: Start, complaint: str, code: int = 2) -> ClientProcess:
     process = start(f"sys.stderr.write({complaint!r}); sys.exit({code})")
     assert process.stdout.read() == b""
@@ -232,6 +262,7 @@ def test_the_program_of_the_server_is_found() -> None:
     assert program.flavour == "mariadb"
     assert "MariaDB" in program.version
     assert {"single-transaction", "hex-blob", "dump-history"} <= program.options
+    assert program.connection_strings
 
 
 def test_the_program_of_the_server_s_series_is_taken_else_the_newest(
