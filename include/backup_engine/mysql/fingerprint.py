@@ -10,7 +10,8 @@ authentication).
 Of some types a dump does not write every value exactly: FLOAT is printed with six digits, MySQL's negative zero comes
 back as zero, and a value in JSON loses MySQL's own types (1.10 comes back as 1.1, a date as a string). What is hashed
 is what a dump holds, so that a copy can be equal; and the values that are not exactly that are counted, so that the
-backup says at once where they are.
+backup says at once where they are. (To see how JSON is dumped the server must parse it anew, so it is hashed as it is,
+and once more as dumped if that is something else.)
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def _canonical(column: str, data_type: str) -> str | None:
     elif data_type in _LONG_TEXT or data_type in _BYTES:  # hashed apart: CONCAT stops at max_allowed_packet
         text = f"SHA2({column}, 256)"
     elif data_type == "json":
-        text = f"SHA2(CAST({_rewritten(column)} AS CHAR), 256)"
+        text = f"SHA2(CAST({column} AS CHAR), 256)"
     elif data_type == "float":
         text = f"IF({column} = 0, '0', CONCAT({column}))"
     elif data_type == "double":  # negative zero plus zero is zero
@@ -82,9 +83,19 @@ def _inexact(column: str, data_type: str) -> str | None:
     if data_type == "double":
         return negative_zero
     if data_type == "json":
-        rewritten = _rewritten(column)
-        return f"{column} <> {rewritten} OR CAST({column} AS CHAR) <> CAST({rewritten} AS CHAR)"
+        as_text, rewritten = f"CAST({column} AS CHAR)", _rewritten(column)
+        return f"{column} <> {rewritten} OR CAST({as_text} AS BINARY) <> CAST(CAST({rewritten} AS CHAR) AS BINARY)"
     return None
+
+
+def _sum_of_digests(expressions: list[str], may_be_too_long: bool) -> str:
+    """SQL for three columns: rows, rows that have a digest, and the sum of these."""
+    # CONCAT is NULL when it would be too long, or when a part is; CONCAT_WS would leave that part out.
+    joined = ", '|', ".join(expressions)
+    digest = f"SHA2(CONCAT({joined}), 256)"
+    # The server works a digest out anew wherever it is named, so one is only named twice where rows may have none.
+    hashed = f"COUNT({digest})" if may_be_too_long else "COUNT(*)"
+    return f"COUNT(*), {hashed}, COALESCE(SUM(CAST(CONV(LEFT({digest}, 15), 16, 10) AS UNSIGNED)), 0)"
 
 
 @dataclass(frozen=True)
@@ -142,6 +153,7 @@ class RowHash:
         self._table = f"{quote(database)}.{quote(table)}"
         self._versioned = versioned
         expressions: list[str] = []
+        as_dumped: list[str] = []
         unknown: list[str] = []
         inexact: dict[str, str] = {}
         explicit_period = False
@@ -154,12 +166,15 @@ class RowHash:
         ):
             explicit_period |= generated_as == "ROW START"
             longest += _OTHER_BYTES + (_WIDENING * int(octets) if data_type in _TEXT else 0)
-            canonical = _canonical(quote(str(name)), str(data_type))
-            if canonical is None:
+            column = quote(str(name))
+            canonical = _canonical(column, str(data_type))
+            dumped = _canonical(_rewritten(column) if data_type == "json" else column, str(data_type))
+            if canonical is None or dumped is None:
                 unknown.append(f"{name} {data_type}")
             else:
                 expressions.append(canonical)
-            if differs := _inexact(quote(str(name)), str(data_type)):
+                as_dumped.append(dumped)
+            if differs := _inexact(column, str(data_type)):
                 inexact[str(name)] = differs
         self.note = None
         if unknown:
@@ -169,16 +184,12 @@ class RowHash:
         self._rows = f"{self._table} FOR SYSTEM_TIME ALL" if versioned else self._table
         if versioned and not explicit_period:
             expressions += ["row_start", "row_end"]
-        # CONCAT is NULL when it would be too long, or when a part is; CONCAT_WS would leave that part out.
-        joined = ", '|', ".join(expressions)
-        digest = f"SHA2(CONCAT({joined}), 256)"
-        # The server works a digest out anew wherever it is named, so one is only named twice where rows may have none.
-        packet = int(scalar(connection, "SELECT @@max_allowed_packet"))
-        hashed = f"COUNT({digest})" if longest > packet else "COUNT(*)"
-        total = f"COALESCE(SUM(CAST(CONV(LEFT({digest}, 15), 16, 10) AS UNSIGNED)), 0)"
+            as_dumped += ["row_start", "row_end"]
+        may_be_too_long = longest > int(scalar(connection, "SELECT @@max_allowed_packet"))
         flags = "".join(f", COALESCE(SUM({differs}), 0)" for differs in inexact.values())
         self._inexact = list(inexact)
-        self._aggregate = f"COUNT(*), {hashed}, {total}{flags}"
+        self._aggregate = _sum_of_digests(expressions, may_be_too_long) + flags
+        self._as_dumped = _sum_of_digests(as_dumped, may_be_too_long) + flags
 
     def count(self) -> int:
         """Rows of the table."""
@@ -188,6 +199,8 @@ class RowHash:
         """Hash the rows for which a condition is true, or all."""
         where = f" WHERE {condition}" if condition else ""
         count, hashed, digests, *inexact = self._one(f"SELECT {self._aggregate} FROM {self._rows}{where}")  # noqa: S608
+        if any(inexact) and self._as_dumped != self._aggregate:
+            _, hashed, digests, *_ = self._one(f"SELECT {self._as_dumped} FROM {self._rows}{where}")  # noqa: S608
         current = self._one(f"SELECT COUNT(*) FROM {self._table}{where}")[0] if self._versioned else None  # noqa: S608
         return Sums(count, hashed, digests, current, dict(zip(self._inexact, inexact, strict=True)))
 
