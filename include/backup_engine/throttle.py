@@ -3,12 +3,16 @@
 What waits is the reading of the dump's output. Its pipe fills, the dump program stops reading, and the server, which
 sends rows as they are read (``--quick``), stops reading them from its tables. The census waits between two tables.
 
+A pause is not quite still: so that the server does not take the dump's connection for an idle one (``wait_timeout``,
+which MariaDB's dump program sets back to the server's own), a little is read whenever a third of that time is over.
+
 A pause is no cure for a long history list: the backup's own snapshot is what keeps it, and a pause keeps it longer. So
 that limit is waited for before the snapshot is opened; above it afterwards, nothing holds the backup back.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -22,7 +26,7 @@ from pymysql.connections import Connection
 
 from include.backup_engine.cancel import Cancellation
 from include.backup_engine.errors import BackupError
-from include.backup_engine.mysql.server import Endpoint
+from include.backup_engine.mysql.server import Endpoint, scalar
 from include.backup_engine.mysql.server_load import ServerLoad, look_at
 from include.backup_engine.policy import ThrottlePolicy
 from include.backup_engine.records import ServerIdentity
@@ -34,6 +38,7 @@ _ANSWER_SECONDS = 10
 _STOP_SECONDS = 0.5
 _BURST_SECONDS = 0.1
 _NAP_SECONDS = 0.2
+_SIP_BYTES = 1 << 20  # more than the pipe holds, so that the program comes to its next statement
 _HISTORY = "history_list_length"
 THROTTLED = "Throttled"
 """The name under which a reporter keeps the seconds that a backup has waited."""
@@ -88,6 +93,7 @@ class Throttle:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="throttle", daemon=True)
         self._snapshot_is_open = False
+        self._read_at, self._sip, self._sip_seconds = clock(), 0, math.inf
         self._waiting: Literal["", "rate", "load"] = ""
         self._asked_at = self._told_at = clock()
         self._pause_began = 0.0
@@ -146,10 +152,17 @@ class Throttle:
         """So many bytes of the dump were read."""
         if self._bucket:
             self._bucket.took(size)
+        self._sip -= size
+        if self._sip <= 0:
+            self._read_at = self._clock()
 
     def saw(self, load: ServerLoad) -> None:
         """The server has so much to do."""
         self._load, self._unseen = load, None
+
+    def idle_limit(self, seconds: float) -> None:
+        """The server ends connections that send it no statement for so long."""
+        self._sip_seconds = seconds / 3
 
     def delay(self) -> float:
         """Seconds after which to ask again; 0: read on now."""
@@ -161,9 +174,18 @@ class Throttle:
         hurried = self._snapshot_is_open and _HISTORY in over
         pausing = bool(over) and not hurried and self.waited["load"] < self._patience
         self._tell(over, now, pausing, hurried)
-        seconds = LOOK_SECONDS if pausing else self._bucket.delay() if self._bucket and not hurried else 0.0
+        if pausing:
+            seconds = 0.0 if self._sips(now) else LOOK_SECONDS
+        else:
+            seconds = self._bucket.delay() if self._bucket and not hurried else 0.0
         self._waiting = "load" if pausing else "rate" if seconds else ""
         return seconds
+
+    def _sips(self, now: float) -> bool:
+        """Whether a little is to be read in the middle of a pause."""
+        if self._sip <= 0 and self._snapshot_is_open and now - self._read_at >= self._sip_seconds:
+            self._sip = _SIP_BYTES
+        return self._sip > 0
 
     def _over(self) -> dict[str, int]:
         """What is above its limit."""
@@ -215,6 +237,7 @@ class Throttle:
     def _look(self) -> ServerLoad:
         if self._connection is None:
             self._connection = self._endpoint.connect(read_timeout=_ANSWER_SECONDS)
+            self.idle_limit(int(scalar(self._connection, "SELECT @@GLOBAL.wait_timeout")))
         return look_for(self._policy, self._connection, self._server)
 
     def _disconnect(self) -> None:

@@ -159,3 +159,27 @@ def test_waits_for_rate_and_load_are_counted_apart(caplog: pytest.LogCaptureFixt
     assert throttle.waited == {"rate": 5, "load": 0}
     assert scene.reporter.seconds[THROTTLED] == 5
     assert scene.told[-1] == "Throttled for 5.0 s in all rate_seconds=5.0 load_seconds=0.0"
+
+
+def test_in_a_long_pause_a_little_is_read(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene(caplog, threads_running=20)
+    scene.throttle.idle_limit(60)
+    scene.snapshot_opens()
+    scene.server_is(threads_running=21)
+    scene.wait(100)
+    assert scene.throttle.pausing
+    assert scene.clock.now == 1020
+    for _ in range(16):
+        assert scene.throttle.delay() == 0
+        scene.throttle.took(1 << 16)
+    scene.wait(100)
+    assert scene.clock.now == 1040
+    assert [text.partition(":")[0] for text in scene.told] == ["The backup waits"]
+
+
+def test_nothing_is_read_in_a_pause_before_the_snapshot(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene(caplog, threads_running=20)
+    scene.throttle.idle_limit(60)
+    scene.server_is(threads_running=21)
+    scene.wait(100)
+    assert scene.clock.now == 1100

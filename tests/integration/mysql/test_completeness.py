@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,7 @@ from include.backup_engine.store.s3 import Vault
 from tests.demo.stack import create_account
 from tests.integration.mysql.conftest import DEMO, MARIADB, NewAccount, Pair
 from tests.integration.mysql.copies import compare, restore_into, source_policy, take
+from tests.integration.mysql.test_stalls import impatient
 from tests.servers.localstack import Aws
 from tests.servers.localstack import Vault as Bucket
 
@@ -112,8 +114,8 @@ def check(aws: Aws, vault: Bucket) -> Check:
     )
     store = Vault(aws.s3, with_sse_key_arn(policy, keyring))
 
-    def check(endpoint: Endpoint, database: str = DEMO, exclude_tables: tuple[str, ...] = ()) -> None:
-        sources = {"demo": source_policy(database, exclude_tables=exclude_tables)}
+    def check(endpoint: Endpoint, database: str = DEMO, exclude_tables: tuple[str, ...] = (), **options: Any) -> None:
+        sources = {"demo": source_policy(database, exclude_tables=exclude_tables, **options)}
         whole = Policy(version=1, vault=policy, sources=sources)
         preflight("demo", whole, endpoint, store, keyring, keyring, Reporter())
 
@@ -160,6 +162,19 @@ def test_preflight_names_everything_at_once(demo: str, new_account: NewAccount, 
     for missing in (f"SHOW VIEW ON `{DEMO}`.*", f"TRIGGER ON `{DEMO}`.*", f"EVENT ON `{DEMO}`.*", BODIES[pair.flavour]):
         assert missing in caught.value.cause
     assert ("a_daily_board" in caught.value.cause) == (pair.flavour == "mariadb")  # a view that calls a function
+
+
+@pytest.mark.servers("mariadb")
+def test_preflight_names_what_a_throttle_may_not_see_and_how_short_the_server_waits(
+    demo: str, new_account: NewAccount, pair: Pair, check: Check, caplog: pytest.LogCaptureFixture
+) -> None:
+    account = new_account(f"{', '.join(ALL)} ON {DEMO}.*", BODIES[pair.flavour], LOCK, FUNCTION)
+    with impatient(pair.source, "wait_timeout", "net_write_timeout", seconds=599):
+        with pytest.raises(PreflightError, match="may not see the server's replication lag") as caught:
+            check(account, throttle={"replication_lag_seconds": 10})
+        assert "GRANT SLAVE MONITOR ON *.*" in caught.value.remedy
+    [told] = [record.getMessage() for record in caplog.records if "stands still" in record.getMessage()]
+    assert "The server's wait_timeout is 599 s" in told  # the dump's net_write_timeout is its own
 
 
 @MARIADB

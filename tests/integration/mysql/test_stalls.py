@@ -23,16 +23,16 @@ _ROWS = 1 << 14  # of 1 kB, twice as many in hexadecimal: more than pipe and soc
 
 
 @contextmanager
-def impatient(server: Database, *names: str) -> Iterator[None]:
-    """The server waits a second for its clients."""
+def impatient(server: Database, *names: str, seconds: int = 1) -> Iterator[None]:
+    """The server waits so long for its clients."""
     before = {name: server.sql(f"SELECT @@GLOBAL.{name}")[0][0] for name in names}
     try:
         for name in names:
-            server.sql(f"SET GLOBAL {name} = 1")
+            server.sql(f"SET GLOBAL {name} = {seconds}")
         yield
     finally:
-        for name, seconds in before.items():
-            server.sql(f"SET GLOBAL {name} = {seconds}")
+        for name, value in before.items():
+            server.sql(f"SET GLOBAL {name} = {value}")
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_dump_that_stands_still_is_not_dropped(
     # MariaDB's program sets wait_timeout back to the server's own; it counts between two statements only.
     short = ("net_write_timeout",) if pair.flavour == "mariadb" else ("net_write_timeout", "wait_timeout")
     with impatient(pair.source, *short), read_source(endpoint, policy, Reporter(), Cancellation()) as reader:
-        chunks = []
+        chunks: list[bytes] = []
         for chunk in reader.compressed():
             if not chunks:
                 time.sleep(_STALL_SECONDS)

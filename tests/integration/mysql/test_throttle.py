@@ -24,6 +24,7 @@ from include.backup_engine.throttle import THROTTLED, look_for
 from tests.demo.surgicase import connector
 from tests.integration.mysql.conftest import PASSWORD, NewAccount, Pair
 from tests.integration.mysql.copies import source_policy
+from tests.integration.mysql.test_stalls import impatient
 from tests.servers.database import Database
 from tests.servers.processes import wait_until
 
@@ -93,7 +94,7 @@ def started(reading: Reading) -> Iterator[Future[int]]:
             reading.cancellation.request()
 
 
-@ONE_OF_EACH
+@ONE
 def test_the_rate_is_held(demo: str, source: Endpoint) -> None:
     reading = Reading(source, demo, megabytes_per_second=1)
     size = reading()
@@ -102,7 +103,7 @@ def test_the_rate_is_held(demo: str, source: Endpoint) -> None:
     assert reading.reporter.seconds[THROTTLED] == pytest.approx(reading.seconds, rel=0.3)
 
 
-@ONE_OF_EACH
+@ONE
 def test_it_waits_while_the_server_is_busy_and_goes_on(
     demo: str, pair: Pair, source: Endpoint, told: Callable[[str], bool]
 ) -> None:
@@ -120,6 +121,23 @@ def test_it_waits_while_the_server_is_busy_and_goes_on(
     assert told("The backup goes on waited_seconds=")
     assert told("load_seconds=")
     assert reading.reporter.seconds[THROTTLED] > 2
+
+
+@ONE  # MySQL's program keeps the session's own wait_timeout
+def test_a_pause_does_not_make_the_server_drop_the_dump(
+    database: str, pair: Pair, source: Endpoint, told: Callable[[str], bool]
+) -> None:
+    for number in range(100):
+        pair.source.sql(f"CREATE TABLE small_{number} (content BLOB)", database=database)
+        pair.source.sql(f"INSERT INTO small_{number} VALUES (REPEAT('x', 50000))", database=database)
+    reading = Reading(source, database, threads_running=LIMIT, megabytes_per_second=2)
+    with impatient(pair.source, "wait_timeout", seconds=3), started(reading) as backup:
+        wait_until(lambda: told("Snapshot is open"), 20, "nothing was read")
+        with busy(pair.source):
+            wait_until(lambda: told("The backup waits"), 10, "it does not wait")
+            time.sleep(4)
+            assert not backup.done()
+        assert backup.result(timeout=30) > 10_000_000
 
 
 @ONE
