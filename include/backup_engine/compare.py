@@ -109,6 +109,8 @@ def compare_census(
     not_compared: list[str] = []
     if (expected.charset, expected.collation) != (actual.charset, actual.collation):
         findings.append(f"the schema's character set is {actual.charset} {actual.collation}")
+    if None not in (expected.comment, actual.comment) and expected.comment != actual.comment:
+        findings.append("the schema has another comment")
     there = {(item.kind, item.name): item for item in actual.everything}
     for item in expected.everything:
         found = there.pop((item.kind, item.name), None)

@@ -19,7 +19,7 @@ from include.backup_engine.crypto.original import MAX_BYTES as ORIGINAL_MAX_BYTE
 from include.backup_engine.errors import BackupError, BackupMissing, KeyServiceDown, KeyUnavailable, PreflightError
 from include.backup_engine.mysql.census import not_dumpable
 from include.backup_engine.mysql.client import find_dump_program, release_series
-from include.backup_engine.mysql.health import bound_code
+from include.backup_engine.mysql.health import bound_code, tables_elsewhere
 from include.backup_engine.mysql.privileges import Grants
 from include.backup_engine.mysql.server import Endpoint, identify, quote, row, rows, scalar, shown, variable
 from include.backup_engine.mysql.snapshot import ladder
@@ -108,6 +108,7 @@ def _check_source(policy: SourcePolicy, endpoint: Endpoint, findings: Findings, 
             findings.require(False, f"The {cause}.", remedy)
         with suppress(BackupError):  # what cannot be read is a problem that other checks name
             findings.warnings += bound_code(connection, policy.database)
+            findings.warnings += tables_elsewhere(connection, policy.database, policy.exclude_tables)
         if policy.exclude_tables:
             findings.attempt(lambda: _check_exclusions(connection, policy, findings))
         size = int(

@@ -125,13 +125,17 @@ class Census(Record):
     """Everything that the database holds, as seen in the snapshot.
 
     :param collation: the database's own.
+    :param comment: the database's own; ``None`` in backups that do not tell it, and where databases have none (MySQL).
     :param collations: of all tables, columns and code; empty in backups that do not list them.
+    :param data_types: of all columns; empty in backups that do not list them.
     :param excluded_because: each excluded table with the policy's reason.
     """
 
     charset: str
     collation: str
+    comment: str | None = None
     collations: list[str] = []
+    data_types: list[str] = []
     tables: list[TableFacts]
     objects: list[ObjectFacts]
     excluded_tables: list[str] = []

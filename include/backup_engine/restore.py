@@ -33,6 +33,7 @@ from include.backup_engine.mysql.server import (
     rows,
     scalar,
 )
+from include.backup_engine.mysql.target import set_options
 from include.backup_engine.policy import Policy
 from include.backup_engine.records import Record
 from include.backup_engine.report import Reporter, megabytes, peak_memory, rate
@@ -83,7 +84,7 @@ def create_database(endpoint: Endpoint, database: str, backup: StoredBackup) -> 
         charset, collation = facts.census.charset, facts.census.collation
         if not (_CHARSET.match(charset) and _CHARSET.match(collation)):
             raise RestoreRefused("The sidecar's character set is not a name.", "Use another backup.")
-        rows(connection, f"CREATE DATABASE {quote(database)} CHARACTER SET {charset} COLLATE {collation}")
+        set_options(connection, "CREATE", database, charset, collation, facts.census.comment)
     finally:
         connection.close()
 

@@ -29,6 +29,7 @@ from include.backup_engine.mysql.target import (
     outdated,
     replication,
     swap_hindrances,
+    unknown_types,
 )
 from include.backup_engine.records import Record, ServerIdentity
 from include.backup_engine.report import megabytes
@@ -123,6 +124,12 @@ class Survey:
         if not census.collations:
             known = "the database's collation is known there; this backup does not list those of tables and columns"
         self._say(not unknown, known, f"the target does not know the collation {_some(unknown)}")
+        types = unknown_types(connection, census.data_types)
+        if types is None or not census.data_types:
+            self.notes.append("whether all data types are known there cannot be seen")
+        else:
+            known = f"all {len(census.data_types)} data types in use are known there"
+            self._say(not types, known, f"the target does not know the data type {_some(types)}")
         missing = sorted({table.engine for table in census.tables if table.engine} - engines(connection))
         self._say(not missing, "all storage engines are there", f"the target has no storage engine {_some(missing)}")
         altered = altered_names(connection, [table.name for table in census.tables])

@@ -17,7 +17,7 @@ from include.backup_engine.beside import JOURNAL, keep_old, missing_code, tables
 from include.backup_engine.cancel import Cancellation
 from include.backup_engine.compare import compare_census
 from include.backup_engine.errors import BackupError, RecoveryFailed, RestoreRefused
-from include.backup_engine.mysql.census import take_census
+from include.backup_engine.mysql.census import schema_options, take_census
 from include.backup_engine.mysql.definitions import (
     Definition,
     create_definition,
@@ -40,7 +40,7 @@ from include.backup_engine.mysql.server import (
     rows,
     server_errors,
 )
-from include.backup_engine.mysql.target import swap_hindrances, wait_for_end
+from include.backup_engine.mysql.target import set_options, swap_hindrances, wait_for_end
 from include.backup_engine.records import Census, Record
 from include.backup_engine.report import Reporter
 
@@ -213,22 +213,15 @@ class _Exchange:
     def _prepare(self) -> None:
         """Make room for the old content, and write down its code before anything of it is touched."""
         connection, census = self._connection, self._census
-        charset = f"CHARACTER SET {census.charset} COLLATE {census.collation}"
         if not self._target_exists:
-            self._create(self.target, charset)
+            self._create(self.target, census.charset, census.collation, census.comment)
         if not self.overwrites:
             return
-        old = rows(
-            connection,
-            "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata"
-            " WHERE schema_name = %s",
-            (self.target,),
-        )[0]
-        self._create(self.before, f"CHARACTER SET {old[0]} COLLATE {old[1]}")
+        self._create(self.before, *schema_options(connection, self._flavour, self.target))
         write_down(connection, self.before, self.code_out)
 
-    def _create(self, database: str, charset: str) -> None:
-        rows(self._connection, f"CREATE DATABASE {quote(database)} {charset}")
+    def _create(self, database: str, charset: str, collation: str, comment: str | None) -> None:
+        set_options(self._connection, "CREATE", database, charset, collation, comment)
         self._made.append(database)
 
     def _undo_or_tell(self, number: int, error: BaseException) -> None:
@@ -269,8 +262,8 @@ class _Exchange:
                 drop_definition(connection, self.target, item)
         create_definitions(connection, self.target, [item for item in self.code_in if item.kind == "trigger"])
         point_sequences(connection, self.target, [self.incoming])
-        charset, collation = self._census.charset, self._census.collation
-        rows(connection, f"ALTER DATABASE {quote(self.target)} CHARACTER SET {charset} COLLATE {collation}")
+        census = self._census
+        set_options(connection, "ALTER", self.target, census.charset, census.collation, census.comment)
         stays = [i for i in self.code_out if i.kind not in ("trigger", "event") and i not in self._in_the_way]
         comes = [i for i in self.code_in if i.kind not in ("trigger", "event")]
         replace_definitions(connection, self.target, self._flavour, stays, comes)

@@ -110,6 +110,7 @@ def test_a_server_like_the_source_fits(mariadb_scratch: MariaDB, facts: BackupFa
     for said in (
         "both servers are mariadb", "sql_mode is the same", "all storage engines are there",
         f"all {len(facts.census.collations)} collations in use are known there", "table names stay as they are",
+        f"all {len(facts.census.data_types)} data types in use are known there",
         "time_zone is SYSTEM on both", "1 events will be disabled, whatever they were",
         "the restore is written to the binary log there, about as large as the SQL",
     ):  # fmt: skip

@@ -28,6 +28,10 @@ _EVENT_STATUS = re.compile(r"(ON COMPLETION (?:NOT )?PRESERVE) (ENABLE|DISABLE(?
 _INVISIBLE = re.compile(
     r"^(  `(?:[^`]|``)++`)((?:'(?:[^'\\]|\\.|'')*+'|`(?:[^`]|``)*+`|[^'`\n])*?) INVISIBLE\b", re.MULTILINE
 )
+_HEX_DEFAULT = re.compile(
+    r"^(  `(?:[^`]|``)++`(?:'(?:[^'\\]|\\.|'')*+'|`(?:[^`]|``)*+`|[^'`\n])*? DEFAULT )x'([0-9a-f]*)'", re.MULTILINE
+)
+_ESCAPED = ((b"\\", b"\\\\"), (b"\0", b"\\0"), (b"'", b"''"), (b"\n", b"\\n"), (b"\r", b"\\r"))
 _CHARSET_ECHO = re.compile(r" CHARACTER SET \w+(?= COLLATE \w+)")  # MySQL adds it on re-creation
 
 
@@ -36,13 +40,17 @@ def _digest(*parts: object) -> str:
 
 
 def _neutral(definition: str, database: str) -> tuple[str, str | None]:
-    """The definition without definer and without the schema's own name in it, and the definer."""
+    """The definition without definer and without the schema's own name in it, and the definer.
+
+    Without the ";" behind it, too, which MySQL keeps of a trigger that was one of several statements in a text, and
+    does not when it is created anew.
+    """
     code = definition.encode()
     definer = None
     if found := _DEFINER.match(code):
         definer = "@".join(unquoted(part) for part in found.groups()[1:] if part)
         code = found[1] + code[found.end() :]
-    return without_own_schema(code, database).decode(), definer
+    return without_own_schema(code, database).decode().rstrip("; \t\r\n"), definer
 
 
 def take_census(
@@ -57,20 +65,13 @@ def take_census(
     :param sequences: next values that were read before, see :func:`next_values`; ``None`` reads them now.
     :raises PreflightError: when the definition of an object is hidden from this account, or a view is broken.
     """
-    schema = row(
-        connection,
-        "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata"
-        " WHERE schema_name = %s",
-        (database,),
-    )
-    if schema is None:
-        raise PreflightError(
-            f"There is no database {database}, or this account may not see it.", "Check the name and the grants."
-        )
+    charset, collation, comment = schema_options(connection, flavour, database)
     return Census(
-        charset=str(schema[0]),
-        collation=str(schema[1]),
+        charset=charset,
+        collation=collation,
+        comment=comment,
         collations=_collations(connection, database, excluded_tables),
+        data_types=_data_types(connection, database, excluded_tables),
         tables=list(
             _tables(
                 connection,
@@ -88,6 +89,21 @@ def take_census(
         ],
         excluded_tables=sorted(excluded_tables),
     )
+
+
+def schema_options(connection: Connection[Any], flavour: Flavour, database: str) -> tuple[str, str, str | None]:
+    """A schema's character set, its collation and its comment; ``None``: schemas have no comments (MySQL).
+
+    :raises PreflightError: there is none of that name, or it is hidden from this account.
+    """
+    # All columns: MariaDB has the comment, the sixth, from 10.5 on.
+    found = row(connection, "SELECT * FROM information_schema.schemata WHERE schema_name = %s", (database,))
+    if found is None:
+        raise PreflightError(
+            f"There is no database {database}, or this account may not see it.", "Check the name and the grants."
+        )
+    comment = str(found[5]) if flavour == "mariadb" and len(found) > 5 else None
+    return str(found[2]), str(found[3]), comment
 
 
 def add_fingerprints(
@@ -149,6 +165,16 @@ def _collations(connection: Connection[Any], database: str, excluded: Collection
     return sorted(str(name) for name in found if name)
 
 
+def _data_types(connection: Connection[Any], database: str, excluded: Collection[str]) -> list[str]:
+    """All types that columns have; a server without one cannot take them."""
+    found = rows(
+        connection,
+        "SELECT DISTINCT table_name, LOWER(data_type) FROM information_schema.columns WHERE table_schema = %s",
+        (database,),
+    )
+    return sorted({str(name) for table, name in found if table not in excluded})
+
+
 def _tables(
     connection: Connection[Any],
     flavour: Flavour,
@@ -171,6 +197,7 @@ def _tables(
         definition = _AUTO_INCREMENT.sub(r"\1", definition)
         # Before a column's default in MariaDB 10.11, behind it in 11.8.
         definition = _INVISIBLE.sub(r"\1 INVISIBLE\2", definition)
+        definition = _HEX_DEFAULT.sub(_as_text, definition)
         if flavour == "mysql":
             definition = _CHARSET_ECHO.sub("", definition)
         yield TableFacts(
@@ -182,6 +209,14 @@ def _tables(
             auto_increment=int(counter[2]) if counter else None,
             versioned=table_type == "SYSTEM VERSIONED",
         )
+
+
+def _as_text(found: re.Match[str]) -> str:
+    """A binary column's default as MariaDB 10.11 writes it; 11.8 writes its bytes in hexadecimal."""
+    value = bytes.fromhex(found[2])
+    for byte, escaped in _ESCAPED:
+        value = value.replace(byte, escaped)
+    return f"{found[1]}'{value.decode('utf-8', 'backslashreplace')}'"
 
 
 def _show(connection: Connection[Any], what: str, database: str, name: str, column: int) -> str:

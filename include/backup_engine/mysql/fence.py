@@ -231,14 +231,24 @@ def _needless(number: int) -> RestoreRefused:
     )
 
 
-def _refuse_options(plain: bytes, number: int) -> None:
+def lies_elsewhere(definition: str) -> str:
+    """The option in a table's definition, as SHOW CREATE TABLE writes it, for which a restore will refuse the table;
+    empty: there is none.
+    """
+    return _reaching_option(_NAMES.sub(b"`x`", _without_marks(Lexer().code(definition.encode()))))
+
+
+def _reaching_option(plain: bytes) -> str:
     """What makes a table reach out of the target."""
     reaching = [b" ".join(filter(None, found.groups())) for found in _REACHING_OPTION.finditer(plain)]
     reaching += [b"ENGINE " + name for name in _ENGINE.findall(plain) if name.upper() not in _ENGINES]
-    if reaching:
+    return reaching[0].decode("ascii", "replace") if reaching else ""
+
+
+def _refuse_options(plain: bytes, number: int) -> None:
+    if option := _reaching_option(plain):
         raise RestoreRefused(
-            f"Statement {number} of the dump creates a table whose content lies elsewhere"
-            f" ({reaching[0].decode('ascii', 'replace')}).",
+            f"Statement {number} of the dump creates a table whose content lies elsewhere ({option}).",
             "Exclude the table from the backup, or load the backup by hand.",
         )
     if _QUERY.search(plain):

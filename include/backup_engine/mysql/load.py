@@ -39,6 +39,8 @@ _EVENT_STATUS = re.compile(
     + rb" ON SCHEDULE .*? ON COMPLETION (?:NOT )?PRESERVE) (ENABLE|DISABLE(?: ON (?:SLAVE|REPLICA))?)\b",
     re.DOTALL,
 )
+# Below its counter, an ARCHIVE table takes no row (MySQL manual, "The ARCHIVE Storage Engine"). It sets it by itself.
+_ARCHIVE_COUNTER = re.compile(rb"(\n\) ENGINE=ARCHIVE) AUTO_INCREMENT=\d+")
 # What a server may forbid to new tables or add to them, although its source did not (MySQL only).
 _STRICTER = (b"sql_require_primary_key", b"sql_generate_invisible_primary_key", b"restrict_fk_on_non_standard_key")
 _SESSION = re.compile(rb"SQL_MODE|CHARACTER_SET|NAMES", re.IGNORECASE)
@@ -167,6 +169,7 @@ class Loader:
 
     def _begin_table(self, statement: bytes, number: int) -> None:
         self._end_table(number)
+        statement = _ARCHIVE_COUNTER.sub(rb"\1", statement)
         deferred = defer(statement, self._large)
         self._table = _Table(deferred.keys, innodb=b"\n) ENGINE=InnoDB" in statement)
         if deferred.foreign_keys:

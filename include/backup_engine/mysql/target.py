@@ -6,7 +6,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pymysql.connections import Connection
 
@@ -30,6 +30,10 @@ _NEEDED = (
     "CREATE ROUTINE", "ALTER ROUTINE", "EXECUTE", "EVENT",
 )  # fmt: skip
 _SETTLE_SECONDS = 30.0
+SPATIAL = {
+    "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon", "geometrycollection",
+}  # fmt: skip
+"""Types that every server knows, and MariaDB lists nowhere (OpenGIS Implementation Specification, "Simple Feature")."""
 _WORD = re.compile(r"[A-Za-z0-9_]{1,64}\Z")
 
 
@@ -72,6 +76,19 @@ def existing(connection: Connection[Any], database: str) -> Existing | None:
     return Existing(tables=int(tables[0]), rows=int(tables[1]), data_bytes=int(tables[2]), code=int(code))
 
 
+def set_options(
+    connection: Connection[Any], verb: Literal["CREATE", "ALTER"], database: str, charset: str, collation: str,
+    comment: str | None,
+) -> None:  # fmt: skip
+    """Create a database with these options, or give them to one that exists.
+
+    :param comment: ``None``: none is set, and one that exists stays.
+    """
+    name, commented = quote(database).replace("%", "%%"), "" if comment is None else " COMMENT %s"
+    statement = f"{verb} DATABASE {name} CHARACTER SET {charset} COLLATE {collation}{commented}"
+    rows(connection, statement, [comment] if commented else [])
+
+
 def missing_privileges(grants: Grants, databases: list[str]) -> list[str]:
     """What a restore into these databases needs and the account lacks, as ``PRIVILEGE ON scope``."""
     return [
@@ -95,6 +112,22 @@ def knows_collation(connection: Connection[Any], collation: str) -> bool:
     except BackupError:
         return False
     return True
+
+
+def unknown_types(connection: Connection[Any], data_types: Collection[str]) -> list[str] | None:
+    """Those of these types that the server does not know: its types are keywords or plugins, or spatial.
+
+    ``None``: it lists no keywords (MySQL before 8.0.13, MariaDB before 10.6).
+    """
+    try:
+        words = rows(
+            connection,
+            "SELECT LOWER(word) FROM information_schema.keywords UNION"
+            " SELECT LOWER(plugin_name) FROM information_schema.plugins WHERE plugin_type = 'DATA TYPE'",
+        )
+    except BackupError:
+        return None
+    return sorted(set(data_types) - {str(word) for (word,) in words} - SPATIAL)
 
 
 def engines(connection: Connection[Any]) -> set[str]:

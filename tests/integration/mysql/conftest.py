@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from include.backup_engine.mysql.client import find_dump_program
-from include.backup_engine.mysql.server import Endpoint
+from include.backup_engine.mysql.server import Endpoint, quote
 from include.backup_engine.records import Flavour
 from tests.demo.surgicase import connector, generate
 from tests.servers.database import Database, Tree
@@ -77,7 +77,7 @@ def root_of(server: Database) -> Endpoint:
 
 def drop_copies(server: Database) -> None:
     for (name,) in server.sql("SHOW DATABASES LIKE 'mirror\\_%'"):
-        server.sql(f"DROP DATABASE {name}")
+        server.sql(f"DROP DATABASE {quote(name)}")
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from include.backup_engine.compare import Comparison, compare_with_snapshot
 from include.backup_engine.compression import decompress
 from include.backup_engine.mysql.load import Loader, LoadFacts, be_lenient
 from include.backup_engine.mysql.server import Endpoint, identify, quote, rows
+from include.backup_engine.mysql.target import set_options
 from include.backup_engine.names import Compression
 from include.backup_engine.policy import SourcePolicy
 from include.backup_engine.records import DumpAgain, SourceFacts
@@ -54,10 +55,7 @@ def restore_into(endpoint: Endpoint, database: str, taken: Taken) -> LoadFacts:
     census = taken.facts.census
     with closing(endpoint.connect()) as connection:
         rows(connection, f"DROP DATABASE IF EXISTS {quote(database)}")
-        rows(
-            connection,
-            f"CREATE DATABASE {quote(database)} CHARACTER SET {census.charset} COLLATE {census.collation}",
-        )
+        set_options(connection, "CREATE", database, census.charset, census.collation, census.comment)
     with ExitStack() as opened:
         connections = [opened.enter_context(closing(endpoint.connect(database))) for _ in range(1 + LANES)]
         for connection in connections:

@@ -7,9 +7,11 @@ from contextlib import closing
 
 import pytest
 
-from include.backup_engine.mysql.health import Health, bound_code, check_health
+from include.backup_engine.errors import RestoreRefused
+from include.backup_engine.mysql.health import Health, bound_code, check_health, tables_elsewhere
 from include.backup_engine.mysql.server import Endpoint, rows
 from tests.integration.mysql.conftest import MARIADB, Pair
+from tests.integration.mysql.copies import restore_into, source_policy, take
 
 Check = Callable[..., Health]
 PARENT = "CREATE TABLE p (a int, b int, PRIMARY KEY (a, b)) ENGINE=InnoDB"
@@ -110,6 +112,21 @@ def test_every_view_is_run(check: Check, pair: Pair) -> None:
         f"view {name} cannot be selected from"
         for name in ("lost column", "lost_definer", "lost_function", "lost_table", "of_a_lost_view")
     ]
+
+
+def test_tables_whose_content_lies_elsewhere_are_named(source: Endpoint, database: str, scratch: Endpoint) -> None:
+    with closing(source.connect(database)) as connection:
+        for statement in [
+            "CREATE TABLE `one; UNION=(x)` (a int COMMENT 'ENGINE=FEDERATED') ENGINE=MyISAM COMMENT='DATA DIRECTORY=x'",
+            "CREATE TABLE many (a int) ENGINE=MERGE UNION=(`one; UNION=(x)`)",
+            "CREATE VIEW v AS SELECT a FROM many",
+        ]:
+            rows(connection, statement)
+        [told] = tables_elsewhere(connection, database, [])
+        assert told.startswith("The content of the table many lies elsewhere (UNION): a restore refuses this backup")
+        assert tables_elsewhere(connection, database, ["many"]) == []
+    with pytest.raises(RestoreRefused, match=r"creates a table whose content lies elsewhere \(UNION\)"):
+        restore_into(scratch, "mirror_copy", take(source, source_policy(database)))
 
 
 @MARIADB

@@ -19,7 +19,8 @@ class Answers:
     """A connection that answers each query by what the query contains."""
 
     def __init__(self, answers: dict[str, list[tuple[Any, ...]]]) -> None:
-        self._answers = {"information_schema.schemata": [("utf8mb4", "utf8mb4_bin")], "UNION SELECT": []} | answers
+        schema = ("def", "surgicase", "utf8mb4", "utf8mb4_bin", None)
+        self._answers = {"information_schema.schemata": [schema], "UNION SELECT": []} | answers
         self._found: list[tuple[Any, ...]] = []
 
     def cursor(self) -> Self:
@@ -112,6 +113,21 @@ def test_mysql_repeats_a_charset_when_it_creates_anew() -> None:
     again = "CREATE TABLE `t` (`a` text CHARACTER SET utf8mb4 COLLATE utf8mb4_bin)"
     assert table(first, flavour="mysql") == table(again, flavour="mysql")
     assert table(first) != table(again)
+
+
+@pytest.mark.parametrize(
+    ("hexadecimal", "text"),
+    [("61", "a"), ("00ff27", r"\0\xff''"), ("0a0d5c09", r"\n\r\\" + "\t"), ("c3a9", "é"), ("", "")],
+)
+def test_a_binary_default_is_the_same_in_hexadecimal(hexadecimal: str, text: str) -> None:
+    """From MariaDB 11 on it is written so."""
+    old, new = (
+        table(f"CREATE TABLE `t` (\n  `b` varbinary(9) NOT NULL DEFAULT {default} COMMENT 'x'\n) ENGINE=InnoDB")
+        for default in (f"'{text}'", f"x'{hexadecimal}'")
+    )
+    assert old == new
+    comments = (table(f"CREATE TABLE `t` (\n  `b` int COMMENT ' DEFAULT {d}'\n)") for d in ("''a''", "x''61''"))
+    assert len(set(item.definition_sha256 for item in comments)) == 2
 
 
 @pytest.mark.parametrize(

@@ -35,3 +35,56 @@ SET sql_mode = 'ORACLE'
 CREATE FUNCTION of_oracle(a INT) RETURN INT DETERMINISTIC AS x INT := 1; BEGIN RETURN a || x; END;
 
 SET sql_mode = ''
+
+CREATE TABLE `own numbers` (id int PRIMARY KEY, d decimal(65,38), z decimal(65,38) zerofill)
+
+INSERT INTO `own numbers` VALUES
+  (1, -999999999999999999999999999.99999999999999999999999999999999999999, 0),
+  (2, 999999999999999999999999999.99999999999999999999999999999999999999, 999999999999999999999999999.99999999999999999999999999999999999999),
+  (3, 0.00000000000000000000000000000000000001, 0.1), (4, NULL, NULL)
+
+CREATE TABLE `own texts` (id int PRIMARY KEY, j json, t text COMPRESSED, b blob COMPRESSED, vb varbinary(999) COMPRESSED,
+  c varchar(99) COLLATE utf8mb4_uca1400_as_cs, l longtext CHECK (CHAR_LENGTH(l) < 99), e varchar(9) DEFAULT '' CHECK (e <> 'it''s; \\'),
+  bl blob, UNIQUE KEY hashed (bl), UNIQUE KEY `hashed, too` (l) USING HASH)
+
+INSERT INTO `own texts` VALUES
+  (1, '{"a" : 1,  "a":2, "big": 123456789012345678901234567890, "whole": "\\ud83e\\ude7a"}\n', REPEAT('🩺', 999), REPEAT(x'00', 999), x'27', '🩺', 'x', 'y', x'00'),
+  (2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
+
+CREATE SEQUENCE `sequence ``a.b☎` NOCACHE COMMENT='it''s ☎'
+
+CREATE SEQUENCE `used up` MAXVALUE 2 NOCYCLE
+
+SELECT NEXTVAL(`used up`), NEXTVAL(`used up`)
+
+CREATE SEQUENCE around START WITH 9223372036854775806 INCREMENT BY 1 CYCLE ENGINE=MyISAM
+
+SELECT NEXTVAL(around), NEXTVAL(around)
+
+CREATE SEQUENCE `from the end` START WITH -9223372036854775807 INCREMENT BY -9 MINVALUE -9223372036854775807 ENGINE=Aria
+
+CREATE SEQUENCE `moved on`
+
+SELECT SETVAL(`moved on`, 1000, 1), LASTVAL(`moved on`)
+
+CREATE TABLE `by list and others` (a int) PARTITION BY LIST (a) (PARTITION p1 VALUES IN (1), PARTITION others DEFAULT)
+
+INSERT INTO `by list and others` VALUES (1), (NULL), (9)
+
+CREATE TABLE `aria of pages` (id int, g point NOT NULL, t text, FULLTEXT KEY (t), SPATIAL KEY (g)) ENGINE=Aria ROW_FORMAT=PAGE PAGE_CHECKSUM=1
+  TRANSACTIONAL=0
+
+INSERT INTO `aria of pages` VALUES (1, POINT(1, 1), 'x'), (NULL, POINT(2, 2), NULL)
+
+CREATE TABLE `quoted, as by the IETF` (a text NOT NULL) ENGINE=CSV IETF_QUOTES=YES
+
+INSERT INTO `quoted, as by the IETF` VALUES ('a "b", c')
+
+CREATE PROCEDURE `own types`(a uuid, b inet4, c inet6, d TYPE OF own_types.id, OUT e ROW (x int, y varchar(9)), INOUT f ROW TYPE OF own_types)
+BEGIN FOR r IN (SELECT id FROM own_types) DO SET @x = r.id; END FOR; FOR i IN REVERSE 1..3 DO SET @x = i; END FOR; END
+
+CREATE FUNCTION `with out`(IN a int, OUT b int, INOUT c int) RETURNS uuid READS SQL DATA RETURN NULL
+
+CREATE VIEW `of a sequence` AS SELECT LASTVAL(`moved on`) AS l
+
+CREATE VIEW `of own types` AS SELECT u, CAST('::1' AS inet6) AS i, JSON_VALUE('{"a": "it''s"}', '$.a') AS j FROM own_types

@@ -1,4 +1,4 @@
--- What every server takes. Statements are separated by bare lines; SQL mode is bare, time zone UTC.
+-- What every server takes: values of every type. Statements are separated by bare lines; SQL mode is bare, time zone UTC.
 
 CREATE TABLE numbers (
   id int PRIMARY KEY, t tinyint, tu tinyint unsigned, s smallint, su smallint unsigned, m mediumint,
@@ -13,7 +13,22 @@ INSERT INTO numbers VALUES
    3.40282e38, 1.7976931348623157e308, b'1', 18446744073709551615, 2155, 1),
   (3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b'0', 0, 0, 0),
   (4, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1.17549e-38, 2.2250738585072014e-308, 1, 1, 1999, 1),
-  (5, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
+  (5, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+  (6, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -9, -1, -1.4013e-45, -5e-324, 1, 1, 2000, 1),
+  (7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, CONCAT('-', REPEAT('9', 65)), -99999999999999999999999999999999999.999999999999999999999999999999,
+   1.4013e-45, 5e-324, 0, 0, 1970, 1)
+
+CREATE TABLE `unsigned and zerofill` (
+  id int PRIMARY KEY, t tinyint(1) zerofill, s smallint(9) zerofill, m mediumint zerofill, i int(255) zerofill, b bigint zerofill,
+  d decimal(9,2) zerofill, du decimal(65,30) unsigned, least decimal(1,1), f float(7,3) zerofill, fu float unsigned,
+  g double(15,4) zerofill, gu double unsigned)
+
+INSERT INTO `unsigned and zerofill` VALUES
+  (1, 0, 0, 0, 0, 0, 0, 0, -0.9, 0, 0, 0, 0),
+  (2, 255, 65535, 16777215, 4294967295, 18446744073709551615, 9999999.99, 99999999999999999999999999999999999.999999999999999999999999999999,
+   0.9, 9999.999, 3.40282e38, 99999999999.9999, 1.7976931348623157e308),
+  (3, 7, 7, 7, 7, 7, 7, 7, 0.7, 7, 7, 7, 7),
+  (4, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
 
 CREATE TABLE `negative zero` (id int PRIMARY KEY, f float, g double)
 
@@ -40,6 +55,17 @@ INSERT INTO times (id, ts) VALUES (7, '2026-10-25 02:30:00')
 
 SET time_zone = '+00:00'
 
+CREATE TABLE fractions (
+  id int PRIMARY KEY, t1 time(1), t2 time(2), t3 time(3), t4 time(4), t5 time(5), d1 datetime(1), d2 datetime(2), d3 datetime(3),
+  d4 datetime(4), d5 datetime(5), s1 timestamp(1) NULL, s2 timestamp(2) NULL, s3 timestamp(3) NULL, s4 timestamp(4) NULL,
+  s5 timestamp(5) NULL)
+
+INSERT INTO fractions VALUES
+  (1, '-838:59:58.9', '-838:59:58.99', '-00:00:00.001', '00:00:00.0001', '838:59:58.99999', '0001-01-01 00:00:00.1',
+   '1000-01-01 00:00:00.01', '2026-03-29 02:30:00.001', '9999-12-31 23:59:59.9999', '9999-12-31 23:59:59.99999',
+   '1970-01-01 00:00:01.1', '2026-03-29 00:59:59.99', '2026-03-29 01:00:00.001', '2026-10-25 00:30:00.0001', '2038-01-19 03:14:07.99999'),
+  (2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
+
 CREATE TABLE texts (
   id int PRIMARY KEY, c char(9), v varchar(99), l varchar(99) CHARACTER SET latin1 COLLATE latin1_german1_ci,
   a varchar(99) CHARACTER SET ascii, u2 varchar(99) CHARACTER SET ucs2, u16 varchar(99) CHARACTER SET utf16,
@@ -62,6 +88,19 @@ INSERT INTO bytes VALUES
   (2, x'ff27225c', x'00275c220a0d1a', x'e282', x'00', x'ff', x'27', REPEAT(x'00ff', 40000)),
   (3, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
 
+CREATE TABLE `as long as may be` (
+  id int PRIMARY KEY, c char(255), v varchar(255), b binary(255), vb varbinary(255), tt tinytext CHARACTER SET latin1, tb tinyblob,
+  t text CHARACTER SET latin1, bl blob)
+
+INSERT INTO `as long as may be` VALUES
+  (1, REPEAT('🩺', 255), REPEAT('🩺', 255), REPEAT(x'ff', 255), REPEAT(x'00', 255), REPEAT('\\', 255), REPEAT(x'27', 255),
+   REPEAT('''', 65535), REPEAT(x'5c', 65535)),
+  (2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
+
+CREATE TABLE `only bytes` (id int PRIMARY KEY, wide varbinary(60000))
+
+INSERT INTO `only bytes` VALUES (1, REPEAT(x'0a', 60000)), (2, NULL)
+
 CREATE TABLE shapes (
   id int PRIMARY KEY, g geometry, p point NOT NULL, l linestring, y polygon, mp multipoint, ml multilinestring,
   my multipolygon, gc geometrycollection)
@@ -70,89 +109,22 @@ INSERT INTO shapes VALUES
   (1, POINT(-180, 90), POINT(0, 0), ST_GeomFromText('LINESTRING(0 0, 1 1)'), ST_GeomFromText('POLYGON((0 0, 1 0, 1 1, 0 0))'),
    ST_GeomFromText('MULTIPOINT(1 1, 2 2)'), ST_GeomFromText('MULTILINESTRING((0 0, 1 1), (2 2, 3 3))'),
    ST_GeomFromText('MULTIPOLYGON(((0 0, 1 0, 1 1, 0 0)))'), ST_GeomFromText('GEOMETRYCOLLECTION(POINT(1 1))')),
-  (2, NULL, POINT(0.1, -0.1), NULL, NULL, NULL, NULL, NULL, NULL)
+  (2, NULL, POINT(0.1, -0.1), NULL, NULL, NULL, NULL, NULL, NULL),
+  (3, ST_GeomFromText('POLYGON((0 0, 9 0, 9 9, 0 9, 0 0), (1 1, 2 1, 2 2, 1 2, 1 1))'), POINT(1e300, -5e-324),
+   ST_GeomFromText('LINESTRING(-1e9 0.3, 1e-9 0)'), NULL, NULL, NULL, NULL,
+   ST_GeomFromText('GEOMETRYCOLLECTION(POINT(1 1), LINESTRING(0 0, 1 1), POLYGON((0 0, 1 0, 1 1, 0 0)), MULTIPOINT(1 1))')),
+  (4, ST_GeomFromText('MULTIPOINT(1 1)'), POINT(1, 1), NULL, NULL, NULL, NULL, NULL, ST_GeomFromText('GEOMETRYCOLLECTION EMPTY')),
+  (5, ST_GeomFromText('MULTILINESTRING((0 0, 1 1))'), POINT(1, 1), NULL, NULL, NULL, NULL, NULL, NULL),
+  (6, ST_GeomFromText('MULTIPOLYGON(((0 0, 1 0, 1 1, 0 0)))'), POINT(1, 1), NULL, NULL, NULL, NULL, NULL, NULL)
 
 CREATE TABLE documents (id int PRIMARY KEY, j json)
 
 INSERT INTO documents VALUES
   (1, '{"every \\" \\\\ \\/ \\b \\f \\n \\r \\t \\u0000 \\u263a \\ud83e\\ude7a": [null, true, false, 0, -1, 1.5, 1e300, "", {}, []]}'),
-  (2, '"null"'), (3, 'null'), (4, NULL), (5, '[18446744073709551615, -9223372036854775808]')
+  (2, '"null"'), (3, 'null'), (4, NULL), (5, '[18446744073709551615, -9223372036854775808]'),
+  (6, CONCAT(REPEAT('[', 30), REPEAT(']', 30))), (7, '{"": "", "a.b$[0]": "it''s; \\\\ `☎`", "🩺\\n": "\\u0001\\u001f\\u007f"}'),
+  (8, CONCAT('"', REPEAT('ж', 70000), '"')), (9, '{}'), (10, '[]'), (11, 'true'), (12, '0')
 
 CREATE TABLE `16 MB` (id int PRIMARY KEY, b longblob, t longtext)
 
 INSERT INTO `16 MB` VALUES (1, REPEAT(x'00275c', 5700000), REPEAT('it''s \\', 2900000)), (2, NULL, NULL)
-
-CREATE TABLE `select` (`from` int, `group``by` int, `a.b` int, ` c` int, `☎` int, `"` int, `-- x` int, `/*` int, `%s` int)
-
-INSERT INTO `select` VALUES (1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 4, 5, 6, 7, 8, 9), (NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)
-
-CREATE TABLE `a``b.c``; DROP TABLE x; -- ❤` (id int PRIMARY KEY) COMMENT 'it''s `a`; -- "\\" ☎ AUTO_INCREMENT=5 ENGINE=x'
-
-INSERT INTO `a``b.c``; DROP TABLE x; -- ❤` VALUES (1)
-
-CREATE TABLE `every attribute` (
-  id bigint unsigned NOT NULL AUTO_INCREMENT COMMENT 'PRIMARY KEY, AUTO_INCREMENT=1',
-  d varchar(20) NOT NULL DEFAULT 'it''s; \\ `x`', n int DEFAULT NULL, e varchar(36) DEFAULT (CONCAT('a', 'b')),
-  now datetime(3) DEFAULT CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3), hidden int DEFAULT 7 INVISIBLE,
-  v int GENERATED ALWAYS AS (n + 1) VIRTUAL, st varchar(9) GENERATED ALWAYS AS (LEFT(d, 3)) STORED,
-  CONSTRAINT `positive; n` CHECK (n > 0 OR n IS NULL), PRIMARY KEY (id), UNIQUE KEY `u``k` (d, n), KEY down (n DESC),
-  KEY prefix (d(3)) COMMENT 'it''s', FULLTEXT KEY words (d), KEY of_generated (st))
-  AUTO_INCREMENT=4000000000 CHARACTER SET latin1 COLLATE latin1_swedish_ci ROW_FORMAT=COMPRESSED STATS_PERSISTENT=0
-
-INSERT INTO `every attribute` (d, n, now, hidden) VALUES ('a', 1, '2026-01-01', 8), ('b', NULL, '2026-01-01', NULL)
-
-CREATE TABLE child (id int PRIMARY KEY, parent bigint unsigned, me int,
-  CONSTRAINT `to; parent` FOREIGN KEY (parent) REFERENCES `every attribute` (id) ON DELETE SET NULL ON UPDATE CASCADE,
-  CONSTRAINT `to me` FOREIGN KEY (me) REFERENCES child (id))
-
-INSERT INTO child VALUES (1, 4000000000, 1), (2, NULL, 1)
-
-CREATE TABLE parted (id int NOT NULL, d date NOT NULL, PRIMARY KEY (id, d)) PARTITION BY RANGE (YEAR(d))
-  SUBPARTITION BY HASH (id) SUBPARTITIONS 2
-  (PARTITION `p``1` VALUES LESS THAN (2000) COMMENT 'it''s', PARTITION `rest` VALUES LESS THAN MAXVALUE)
-
-INSERT INTO parted VALUES (1, '1999-12-31'), (1, '2000-01-01'), (2, '0000-00-00')
-
-CREATE TABLE `my isam` (a int, b text, FULLTEXT KEY (b)) ENGINE=MyISAM
-
-INSERT INTO `my isam` VALUES (1, 'x'), (1, 'x')
-
-CREATE TABLE bare (id int)
-
-CREATE VIEW `z first` AS SELECT id, '; -- ☎ \\' AS `it's`, _latin1 x'e9' AS e FROM texts WHERE v = 'a'
-
-CREATE ALGORITHM=TEMPTABLE SQL SECURITY INVOKER VIEW `a last` AS SELECT COUNT(*) AS n FROM `z first`
-
-CREATE VIEW checked AS SELECT id FROM numbers WHERE id > 0 WITH LOCAL CHECK OPTION
-
-CREATE TRIGGER `t``2` BEFORE INSERT ON bare FOR EACH ROW SET NEW.id = NEW.id + 1
-
-CREATE TRIGGER `a first` BEFORE INSERT ON bare FOR EACH ROW PRECEDES `t``2` SET NEW.id = NEW.id * 2
-
-CREATE TRIGGER `select` AFTER DELETE ON `select` FOR EACH ROW BEGIN DECLARE x text DEFAULT 'DELIMITER ;;'; SET @x = x; END
-
-CREATE FUNCTION `same.name`(a varchar(9) CHARACTER SET latin1) RETURNS varchar(99) CHARACTER SET utf8mb4
-  DETERMINISTIC SQL SECURITY INVOKER COMMENT 'it''s; -- \\' RETURN CONCAT(a, '☎;\n')
-
-CREATE PROCEDURE `same.name`(IN a int, OUT `b;` int, INOUT c json) READS SQL DATA
-BEGIN
-  -- DELIMITER ;
-  DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN END; /* it's */
-  SELECT 'x;' INTO @x; # `
-  SET `b;` = a;
-END
-
-SET sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,NO_BACKSLASH_ESCAPES'
-
-CREATE FUNCTION "under \""" () RETURNS varchar(20) DETERMINISTIC RETURN 'C:\' || 'it''s'
-
-CREATE TRIGGER "under ansi" BEFORE UPDATE ON bare FOR EACH ROW SET NEW."id" = LENGTH('\' || '')
-
-INSERT INTO texts (id, v, l) VALUES (5, '\', '\n%\_')
-
-SET sql_mode = ''
-
-CREATE EVENT `every day` ON SCHEDULE EVERY '1:30' DAY_HOUR STARTS '2026-03-29 02:30:00' ENDS '2037-12-31 00:00:00'
-  ON COMPLETION PRESERVE ENABLE COMMENT 'it''s ENABLE; DISABLE' DO BEGIN SELECT ';'; END
-
-CREATE EVENT once ON SCHEDULE AT '2037-01-01 00:00:00' ON COMPLETION NOT PRESERVE DISABLE DO SET @x = 1
