@@ -17,9 +17,9 @@ from pymysql.connections import Connection
 from include.backup_engine.crypto.data_key import DataKey, Keyring
 from include.backup_engine.crypto.original import MAX_BYTES as ORIGINAL_MAX_BYTES
 from include.backup_engine.errors import BackupError, BackupMissing, KeyServiceDown, KeyUnavailable, PreflightError
-from include.backup_engine.mysql.census import not_dumpable
 from include.backup_engine.mysql.client import find_dump_program, release_series
-from include.backup_engine.mysql.health import bound_code, tables_elsewhere
+from include.backup_engine.mysql.health import bound_code
+from include.backup_engine.mysql.obstacles import not_dumpable, tables_elsewhere
 from include.backup_engine.mysql.privileges import Grants
 from include.backup_engine.mysql.server import Endpoint, identify, quote, row, rows, scalar, shown, variable
 from include.backup_engine.mysql.snapshot import ladder

@@ -22,7 +22,6 @@ from include.backup_engine.mysql.census import (
     add_fingerprints,
     has_versioned_tables,
     next_values,
-    not_dumpable,
     schema_changes,
     take_census,
     with_least_counters,
@@ -30,6 +29,7 @@ from include.backup_engine.mysql.census import (
 from include.backup_engine.mysql.client import DumpProgram, find_dump_program
 from include.backup_engine.mysql.dump import Dump, check_completeness, dump_arguments
 from include.backup_engine.mysql.extent import LARGE_TABLE_ROWS, Extent
+from include.backup_engine.mysql.obstacles import not_dumpable
 from include.backup_engine.mysql.privileges import Grants
 from include.backup_engine.mysql.server import Endpoint, identify, kill_connection, variable
 from include.backup_engine.mysql.snapshot import MUCH_HISTORY, Snapshot, ladder, open_snapshot, schema_changed

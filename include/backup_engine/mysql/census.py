@@ -32,6 +32,7 @@ _HEX_DEFAULT = re.compile(
     r"^(  `(?:[^`]|``)++`(?:'(?:[^'\\]|\\.|'')*+'|`(?:[^`]|``)*+`|[^'`\n])*? DEFAULT )x'([0-9a-f]*)'", re.MULTILINE
 )
 _ESCAPED = ((b"\\", b"\\\\"), (b"\0", b"\\0"), (b"'", b"''"), (b"\n", b"\\n"), (b"\r", b"\\r"))
+_END = re.compile(r"(?:\s*;)+\s*\Z")
 _CHARSET_ECHO = re.compile(r" CHARACTER SET \w+(?= COLLATE \w+)")  # MySQL adds it on re-creation
 
 
@@ -42,15 +43,15 @@ def _digest(*parts: object) -> str:
 def _neutral(definition: str, database: str) -> tuple[str, str | None]:
     """The definition without definer and without the schema's own name in it, and the definer.
 
-    Without the ";" behind it, too, which MySQL keeps of a trigger that was one of several statements in a text, and
-    does not when it is created anew.
+    Without the ";" behind it, too, which MySQL keeps of code that was one of several statements in a text, and does
+    not when it is created anew.
     """
     code = definition.encode()
     definer = None
     if found := _DEFINER.match(code):
         definer = "@".join(unquoted(part) for part in found.groups()[1:] if part)
         code = found[1] + code[found.end() :]
-    return without_own_schema(code, database).decode().rstrip("; \t\r\n"), definer
+    return _END.sub("", without_own_schema(code, database).decode()), definer
 
 
 def take_census(
@@ -330,33 +331,6 @@ def with_least_counters(census: Census, *others: Census) -> Census:
         least = min([table.auto_increment or 1, *(values.get(table.name, 1) for values in seen)])
         tables.append(table.model_copy(update={"auto_increment": least if least > 1 else None}))
     return census.model_copy(update={"tables": tables})
-
-
-def not_dumpable(connection: Connection[Any], database: str, excluded: Collection[str]) -> list[tuple[str, str]]:
-    """Objects that cannot be backed up, each with the remedy; only MariaDB has them."""
-    packages = rows(
-        connection,
-        "SELECT DISTINCT routine_name FROM information_schema.routines"
-        " WHERE routine_schema = %s AND routine_type LIKE 'PACKAGE%%' ORDER BY 1",
-        (database,),
-    )
-    by_transaction = rows(
-        connection,
-        "SELECT table_name FROM information_schema.columns WHERE table_schema = %s AND data_type = 'bigint'"
-        " AND UPPER(generation_expression) = 'ROW START' ORDER BY 1",
-        (database,),
-    )
-    return [
-        (f"package {name} cannot be restored", "Take packages out of the database, into a file under version control.")
-        for (name,) in packages
-    ] + [
-        (
-            f"history of table {name} is kept by transaction numbers, which the dump program cannot dump",
-            f"Have it kept by time (columns of type timestamp(6)), or exclude {name}.",
-        )
-        for (name,) in by_transaction
-        if name not in excluded
-    ]
 
 
 def has_versioned_tables(connection: Connection[Any], database: str) -> bool:

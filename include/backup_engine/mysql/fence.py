@@ -48,7 +48,8 @@ _PATTERNS: tuple[tuple[Kind, bytes], ...] = (
     (
         "code",
         rb"CREATE\s+((OR REPLACE|AGGREGATE|ALGORITHM\s*=\s*\w+|DEFINER\s*=\s*QUOTED(@QUOTED)?|SQL SECURITY \w+)\s+)*"
-        rb"((VIEW|TRIGGER)\s+(IF NOT EXISTS\s+)?+ANYNAME(?!\s*\.)|(?P<routine>PROCEDURE|FUNCTION)\s+ANYNAME\s*\()",
+        rb"(((JSON\s+(RELATIONAL\s+)?DUALITY\s+)?VIEW|TRIGGER)\s+(IF NOT EXISTS\s+)?+ANYNAME(?!\s*\.)"
+        rb"|(?P<routine>PROCEDURE|FUNCTION)\s+ANYNAME\s*\()",
     ),
     ("alter_database", rb"ALTER DATABASE QUOTED CHARACTER SET \w+ COLLATE \w+\s*\Z"),
 )
@@ -83,6 +84,7 @@ _REACHING_OPTION = re.compile(
     rb"\b(?:(UNION)\s*=?\s*\(|((?:DATA|INDEX)\s+DIRECTORY)\b|(CONNECTION)\s*=?\s*')", re.IGNORECASE
 )
 _QUERY = re.compile(rb"\bSELECT\b", re.IGNORECASE)
+_OTHER_LANGUAGE = re.compile(rb"\bLANGUAGE\s+(?!SQL\b)\w+", re.IGNORECASE)
 # What the server lets a function or trigger do beyond tables.
 _POWER = re.compile(
     rb"(?:\bINTO\s+(?:OUTFILE|DUMPFILE)|\bLOAD_FILE(?=\s*\()"
@@ -179,6 +181,12 @@ class Fence:
                     self._refuse_schemas(code, number)
                 if kind == "table":
                     _refuse_options(_NAMES.sub(b"`x`", code), number)
+                elif kind == "code" and (language := _OTHER_LANGUAGE.search(plain)):
+                    raise RestoreRefused(
+                        f"Statement {number} of the dump creates code that is not written in SQL, and cannot be judged"
+                        f" ({language[0].decode()}).",
+                        "Remove it from the source, or load the backup by hand.",
+                    )
                 elif kind == "code" and (self._powerful or (found["routine"] or b"").upper() != b"PROCEDURE"):
                     _refuse_power(plain, number)
                 return kind, code

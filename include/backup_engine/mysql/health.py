@@ -13,9 +13,8 @@ from pymysql.connections import Connection
 
 from include.backup_engine.errors import BackupError
 from include.backup_engine.mysql.definitions import read_definitions
-from include.backup_engine.mysql.fence import lies_elsewhere
 from include.backup_engine.mysql.qualified import schemas_named
-from include.backup_engine.mysql.server import quote, rows, scalar, shown
+from include.backup_engine.mysql.server import quote, rows, scalar
 from include.backup_engine.mysql.statements import Lexer
 from include.backup_engine.records import Record
 
@@ -101,25 +100,6 @@ def bound_code(connection: Connection[Any], database: str) -> list[str]:
             f"The {item} reaches into the schema {schemas[name]}: no server that has one takes this backup"
             for name in sorted(named - {database.lower()} - _NO_OTHERS)
         ]
-    return findings
-
-
-def tables_elsewhere(connection: Connection[Any], database: str, excluded: Collection[str]) -> list[str]:
-    """Tables whose content lies in other tables, files or servers, so that no restore takes them, one sentence each."""
-    found = rows(
-        connection,
-        "SELECT table_name FROM information_schema.tables WHERE table_schema = %s"
-        " AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY table_name",
-        (database,),
-    )
-    findings: list[str] = []
-    for name in (str(name) for (name,) in found if name not in excluded):
-        definition = shown(connection, f"SHOW CREATE TABLE {quote(database)}.{quote(name)}")
-        if option := lies_elsewhere(str(definition[1]) if definition else ""):
-            findings.append(
-                f"The content of the table {name} lies elsewhere ({option}): a restore refuses this backup."
-                " Exclude the table, or load the backup by hand"
-            )
     return findings
 
 

@@ -19,7 +19,7 @@ _BEFORE_COLUMNS = frozenset(
     b"SELECT DISTINCT ALL FROM WHERE HAVING AND OR XOR NOT ON BY SET RETURN WHEN THEN ELSE CASE IF ELSEIF UNTIL WHILE"
     b" BETWEEN LIKE REGEXP RLIKE DIV MOD BINARY INTERVAL ESCAPE SEPARATOR".split()
 )
-_OPERATORS = frozenset(b"=<>+-*/%|&^~!(,")
+_OPERATORS = frozenset(b"=<>+-*/%|&^~!(,:")  # a ":" stands before the values of a JSON duality view
 _LISTS = frozenset((b"SELECT", b"BY", b"SET", b"VALUES", b"VALUE"))  # a comma separates expressions
 _CONDITIONS = frozenset((b"WHERE", b"HAVING"))  # a comma ends them
 _EXPRESSIONS = frozenset(b"RETURN WHEN IF ELSEIF UNTIL WHILE CASE".split())

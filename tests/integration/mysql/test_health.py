@@ -8,7 +8,8 @@ from contextlib import closing
 import pytest
 
 from include.backup_engine.errors import RestoreRefused
-from include.backup_engine.mysql.health import Health, bound_code, check_health, tables_elsewhere
+from include.backup_engine.mysql.health import Health, bound_code, check_health
+from include.backup_engine.mysql.obstacles import tables_elsewhere
 from include.backup_engine.mysql.server import Endpoint, rows
 from tests.integration.mysql.conftest import MARIADB, Pair
 from tests.integration.mysql.copies import restore_into, source_policy, take

@@ -12,7 +12,8 @@ from itertools import product
 import pytest
 from pymysql.err import MySQLError
 
-from include.backup_engine.mysql.server import quote
+from include.backup_engine.mysql.server import quote, shown
+from include.backup_engine.mysql.target import SPATIAL
 from tests.integration.mysql.conftest import root_of
 from tests.integration.mysql.hostile_database import UNITS, create, files_of, sql_modes
 from tests.servers.database import Database
@@ -40,6 +41,7 @@ class Loaded:
     def words(self) -> list[str]:
         """Every keyword of the server, and every type of its plugins."""
         words = {str(word) for word in self.all("SELECT word FROM information_schema.keywords")}
+        words |= {name.upper() for name in SPATIAL}
         words |= {str(name) for name in self.all("SELECT plugin_name FROM information_schema.plugins"
                                                  " WHERE plugin_type = 'DATA TYPE'")}  # fmt: skip
         return sorted(word for word in words if re.fullmatch(r"\w+", word))
@@ -109,18 +111,20 @@ def test_every_number_at_both_its_ends(loaded: Loaded) -> None:
         names = ", ".join(quote(name) for name, _, _ in columns)
         ends = ", ".join(f"CONCAT(MIN({quote(name)})), CONCAT(MAX({quote(name)}))" for name, _, _ in columns)
         most = "1.7976931348623157e308"
-        [held, clamped] = loaded.server.sql(
+        [clamped, held] = loaded.server.sql(
             f"CREATE TEMPORARY TABLE probe LIKE {DATABASE}.{quote(table)};"
             f"INSERT IGNORE INTO probe (id, {names}) VALUES (1, {', '.join([f'-{most}'] * len(columns))});"
             f"INSERT IGNORE INTO probe (id, {names}) VALUES (2, {', '.join([most] * len(columns))});"
-            f"CREATE TEMPORARY TABLE clamped AS SELECT {ends} FROM probe;"
-            f"SELECT {ends} FROM {DATABASE}.{quote(table)} UNION ALL SELECT * FROM clamped",
+            f"SELECT {ends} FROM probe UNION ALL SELECT {ends} FROM {DATABASE}.{quote(table)}",
             database=PROBE,
         )
         found |= {
             (kind, bool(unsigned))
             for n, (_, kind, unsigned) in enumerate(columns)
-            if held[2 * n : 2 * n + 2] == clamped[2 * n : 2 * n + 2]
+            if all(
+                had == end or (kind == "float" and f"{float(had):.5g}" == f"{float(end):.5g}")  # as a dump writes it
+                for had, end in zip(held[2 * n : 2 * n + 2], clamped[2 * n : 2 * n + 2], strict=True)
+            )
         }
     assert found == set(product(NUMBERS, (False, True)))
 
@@ -129,7 +133,8 @@ def test_null_in_every_column_that_may_be(loaded: Loaded) -> None:
     columns = loaded.all(
         "SELECT c.table_name, c.column_name FROM information_schema.columns AS c JOIN information_schema.tables AS t"
         " USING (table_schema, table_name) WHERE table_schema = {} AND is_nullable = 'YES' AND engine IS NOT NULL"
-        " AND engine NOT IN ('BLACKHOLE') AND table_type <> 'SEQUENCE' AND table_name <> '16 MB'"
+        " AND engine <> 'BLACKHOLE' AND COALESCE(generation_expression, '') = '' AND table_type <> 'SEQUENCE'"
+        " AND table_name <> '16 MB'"
     )
     without = []
     for table in {table for table, _ in columns}:
@@ -137,8 +142,7 @@ def test_null_in_every_column_that_may_be(loaded: Loaded) -> None:
         sums = ", ".join(f"SUM({quote(name)} IS NULL)".replace("%", "%%") for name in names)
         [found] = loaded.server.sql(f"SELECT {sums} FROM {DATABASE}.{quote(table)}".replace("%%", "%"))
         without += [(table, name) for name, number in zip(names, found, strict=True) if not number]
-    # A column in 1,015 that is no other than its neighbours.
-    assert [each for each in without if each[0] != "wide"] == []
+    assert not without, "; ".join(sorted(f"{table}.{name}" for table, name in without))
 
 
 UNLISTED = {
@@ -148,6 +152,7 @@ UNLISTED = {
     "table_statistics", "innodb_lock_waits",  # what runs
     "files", "column_statistics", "tablespaces", "tablespaces_extensions", "schemata_extensions", "keycaches",
     "innodb_cmp_per_index", "innodb_cmp_per_index_reset",  # how it is kept
+    "libraries", "routine_libraries",  # refused by name: test_roundtrip.py
 }  # fmt: skip
 """Tables of information_schema that name schemas, and describe nothing that a schema holds."""
 
@@ -186,9 +191,9 @@ def test_every_kind_of_index(loaded: Loaded) -> None:
     columns = "a int NOT NULL, t longtext, g point NOT NULL, j json"
     columns += "" if loaded.is_mysql or "VECTOR" not in loaded.words() else ", v vector(2) NOT NULL"
     taken: dict[str, tuple[object, ...]] = {}
-    for engine in ("InnoDB", "MEMORY"):
+    for engine, candidates in (("InnoDB", INDEXES), ("MEMORY", {"KEY (a) USING HASH"})):
         taken |= loaded.takes(
-            INDEXES,
+            candidates,
             f"CREATE TABLE probe ({columns if engine == 'InnoDB' else 'a int NOT NULL'}, {{}}) ENGINE={engine}",
             f"SELECT {looks} FROM information_schema.statistics WHERE table_schema = '{PROBE}'", "DROP TABLE probe",
         )  # fmt: skip
@@ -247,15 +252,16 @@ def test_every_character_set(loaded: Loaded) -> None:
 
 
 def test_every_rule_of_a_foreign_key(loaded: Loaded) -> None:
-    taken = loaded.takes(
+    made = loaded.takes(
         ("RESTRICT", "CASCADE", "SET NULL", "NO ACTION", "SET DEFAULT"),
         "CREATE TABLE probe (a int PRIMARY KEY, b int DEFAULT 1,"
         " FOREIGN KEY (b) REFERENCES probe (a) ON DELETE {} ON UPDATE {})",
-        undo="DROP TABLE probe",
+        f"SELECT delete_rule FROM information_schema.referential_constraints WHERE constraint_schema = '{PROBE}'",
+        "DROP TABLE probe",
     )  # fmt: skip
     rules = "FROM information_schema.referential_constraints WHERE constraint_schema = {}"
     for when in ("delete_rule", "update_rule"):
-        assert loaded.all(f"SELECT DISTINCT {when} {rules}") >= taken.keys() - {"SET NULL"}
+        assert loaded.all(f"SELECT DISTINCT {when} {rules}") == {rule for (rule,) in made.values()}
 
 
 def test_every_kind_of_view(loaded: Loaded) -> None:
@@ -264,7 +270,8 @@ def test_every_kind_of_view(loaded: Loaded) -> None:
     )
     found = set()
     for name, security, check in views:
-        [(_, text, *_)] = loaded.server.sql(f"SHOW CREATE VIEW {DATABASE}.{quote(name)}")
+        with closing(root_of(loaded.server).connect()) as connection:
+            text = (shown(connection, f"SHOW CREATE VIEW {DATABASE}.{quote(name)}") or ())[1]
         [algorithm] = re.findall(r"\ACREATE ALGORITHM=(\w+)", text)
         found.add((algorithm, security, check))
     checks, securities = ("NONE", "LOCAL", "CASCADED"), ("DEFINER", "INVOKER")
@@ -291,7 +298,9 @@ def test_every_trait_of_a_routine(loaded: Loaded) -> None:
     with closing(root_of(loaded.server).connect()) as connection:
         known = set(sql_modes(connection))
     assert len(known) > 15
-    assert {mode for modes in loaded.all(f"SELECT sql_mode {routines}") for mode in str(modes).split(",")} >= known
+    # MariaDB's table calls ALLOW_INVALID_DATES by an older name.
+    used = {mode for modes in loaded.all(f"SELECT sql_mode {routines}") for mode in str(modes).split(",")}
+    assert {mode.removeprefix("ALLOW_") for mode in used} >= {mode.removeprefix("ALLOW_") for mode in known}
     modes_of_parameters = "SELECT DISTINCT parameter_mode FROM information_schema.parameters WHERE specific_schema = {}"
     assert loaded.all(modes_of_parameters) >= {"IN", "OUT", "INOUT"}
 

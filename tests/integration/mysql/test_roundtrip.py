@@ -248,6 +248,26 @@ def test_what_only_this_flavour_has_arrives(source: Endpoint, database: str, scr
     assert comparison.not_compared == []
 
 
+@pytest.mark.servers("mysql")
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("CREATE LIBRARY `l 1` LANGUAGE JAVASCRIPT AS 'export function f(n) { return n }'", "library l 1 cannot be"),
+        (
+            "CREATE FUNCTION f(a int) RETURNS int LANGUAGE JAVASCRIPT AS $$ return a $$",
+            "JAVASCRIPT function f cannot be",
+        ),
+        ("CREATE TABLE `a\nb` (a int)", r"name of base table 'a\\nb' has a line break"),
+        ("CREATE VIEW `a\nb` AS SELECT 1 AS a", r"name of view 'a\\nb' has a line break"),
+    ],
+)
+def test_what_cannot_be_restored_is_named(source: Endpoint, database: str, statement: str, named: str) -> None:
+    with closing(source.connect(database)) as connection:
+        rows(connection, statement)
+    with pytest.raises(PreflightError, match=named):
+        take(source, source_policy(database))
+
+
 def test_code_that_came_with_other_statements_is_the_same(
     source: Endpoint, database: str, scratch: Endpoint, pair: Pair
 ) -> None:

@@ -209,6 +209,26 @@ def test_p08_p09_code_that_reaches_into_another_schema_is_refused(statement: str
     assert target.statements == []
 
 
+@pytest.mark.parametrize("verb", ["FUNCTION `f`() RETURNS int", "PROCEDURE `p`()"])
+def test_code_of_another_language_is_refused(verb: str) -> None:
+    """Its text is no SQL; what it runs cannot be told."""
+    routine = f"CREATE DEFINER=`a`@`%` {verb}\n    LANGUAGE JAVASCRIPT\nAS $$ session.runSql('DROP TABLE other.t') $$"
+    with pytest.raises(RestoreRefused, match=r"not written in SQL, and cannot be judged \(LANGUAGE JAVASCRIPT\)"):
+        load(code(routine), server=MYSQL_8_0)
+    assert load(code(f"CREATE {verb} LANGUAGE SQL COMMENT 'LANGUAGE JAVA' RETURN 1"))
+
+
+def test_json_duality_views_are_views() -> None:
+    view = (
+        "/*!50001 CREATE ALGORITHM=UNDEFINED */\n/*!50013 DEFINER=`a`@`%` SQL SECURITY DEFINER */\n/*!50001 JSON"
+        " RELATIONAL DUALITY VIEW `v` AS select json_duality_object('_id':`{}`.`id`) AS `o` from {} */;\n"
+    )
+    [sent] = load(view.format("t", "`t`"), server=MYSQL_8_0)
+    assert b"DEFINER=CURRENT_USER SQL SECURITY" in sent
+    with pytest.raises(RestoreRefused, match="reaches into the schema other"):
+        load(view.format("t", "`other`.`t`"), server=MYSQL_8_0)
+
+
 def test_ansi_quoted_schemas_are_seen_too() -> None:
     routine = code('CREATE FUNCTION "f"() RETURNS int RETURN (SELECT 1 FROM "other"."t")')
     with pytest.raises(RestoreRefused, match="schema other"):

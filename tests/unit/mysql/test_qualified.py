@@ -71,6 +71,9 @@ from include.backup_engine.mysql.qualified import schemas_named
         "CREATE DEFINER=`a`@`%` TRIGGER x AFTER INSERT ON prod.t FOR EACH ROW BEGIN END",
         "GRANT SELECT ON prod.t TO x",
         "SET a = @b + prod.f()",
+        "select json_duality_object('':prod.f(1),'':`a`.`b`) from `a`",
+        "x: LOOP CALL prod.p(); END LOOP",
+        "x: BEGIN DELETE FROM prod.t; END",
     ],
 )
 def test_a_schema_is_seen_wherever_it_is_named(code: str) -> None:
@@ -100,6 +103,7 @@ def test_a_schema_is_seen_wherever_it_is_named(code: str) -> None:
         "SET NEW.a = prod.x, b = 1.5",
         "RETURN prod.a",
         "SELECT @prod.x, 1.5, @@prod.x",
+        "select json_duality_object( WITH (INSERT) '':`prod`.`id`,'':`prod`.`n`) AS `x` from `prod`",
     ],
 )  # fmt: skip
 def test_a_column_of_an_alias_that_is_called_like_a_schema_is_a_column(code: str) -> None:

@@ -40,6 +40,8 @@ CREATE EVENT once ON SCHEDULE AT '2037-01-01 00:00:00' ON COMPLETION NOT PRESERV
 
 CREATE TABLE watched (id int PRIMARY KEY, n int)
 
+INSERT INTO watched VALUES (1, 1), (2, NULL)
+
 CREATE VIEW `view.of ``☎` (`a``b.c d☎`, `select`) AS SELECT id, 1 FROM watched
 
 CREATE VIEW `on views` AS WITH RECURSIVE counting (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counting WHERE n < 3)
@@ -47,11 +49,19 @@ CREATE VIEW `on views` AS WITH RECURSIVE counting (n) AS (SELECT 1 UNION ALL SEL
   LEFT JOIN `view.of ``☎` AS v ON v.`select` = counting.n LEFT JOIN watched AS w ON w.id = v.`a``b.c d☎`
   WHERE EXISTS (SELECT 1 FROM `a last`) GROUP BY counting.n, w.id, w.n HAVING COUNT(*) > 0
 
+CREATE VIEW `where` AS SELECT `n` AS `where` FROM watched AS `order`
+
+CREATE PROCEDURE `call`() SET @x = 1
+
+CREATE EVENT `drop` ON SCHEDULE AT '2037-01-01 00:00:00' DISABLE DO SET @x = 1
+
 CREATE TRIGGER `a``b.c d☎` BEFORE DELETE ON watched FOR EACH ROW SET @x = '☎ it''s; \\'
 
 CREATE PROCEDURE `a``b.c d☎`(`a``b.c d` int, `from` int, `.☎` int) BEGIN DECLARE `x.☎ y` int DEFAULT `.☎`; SET @x = `x.☎ y`; END
 
 CREATE FUNCTION `a``b.c d☎`(`select` int) RETURNS int DETERMINISTIC COMMENT '☎' RETURN `select`
+
+CREATE VIEW `calls` AS SELECT `a``b.c d☎`(id) AS x, `same.name`('☎') AS y FROM watched
 
 CREATE EVENT `a``b.c d☎` ON SCHEDULE EVERY 1 DAY STARTS '2037-01-01 00:00:00' DISABLE COMMENT '☎' DO SET @x = '☎'
 

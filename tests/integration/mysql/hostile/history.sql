@@ -2,7 +2,7 @@
 
 CREATE TABLE history (id int PRIMARY KEY, v varchar(9), free int WITHOUT SYSTEM VERSIONING) WITH SYSTEM VERSIONING
 
-INSERT INTO history VALUES (1, 'a', 1), (2, 'b', 2), (3, 'c', 3)
+INSERT INTO history VALUES (1, 'a', 1), (2, 'b', 2), (3, 'c', 3), (4, NULL, NULL)
 
 UPDATE history SET v = 'x' WHERE id = 1
 
@@ -25,7 +25,7 @@ DELETE FROM `kept apart` WHERE id = 1
 CREATE TABLE `kept by month` (id int, v int) WITH SYSTEM VERSIONING
   PARTITION BY SYSTEM_TIME INTERVAL 1 MONTH STARTS '2026-01-01 00:00:00' PARTITIONS 3
 
-INSERT INTO `kept by month` VALUES (1, NULL)
+INSERT INTO `kept by month` VALUES (1, NULL), (NULL, 1)
 
 CREATE TABLE `both times` (id int, s date, e date, PERIOD FOR valid (s, e), PRIMARY KEY (id, valid WITHOUT OVERLAPS)) WITH SYSTEM VERSIONING
 

@@ -13,15 +13,17 @@ INSERT INTO own_types (u, a, b, z) VALUES
   ('00000000-0000-0000-0000-000000000000', '0.0.0.0', '::', ''), (NULL, NULL, NULL, NULL),
   ('ffffffff-ffff-ffff-ffff-ffffffffffff', '255.255.255.255', '::ffff:10.0.0.1', 'packed')
 
+UPDATE own_types SET id = NULL, t = NULL WHERE u IS NULL
+
 CREATE TABLE periods (id int, s date, e date, PERIOD FOR validity (s, e), UNIQUE (id, validity WITHOUT OVERLAPS))
 
-INSERT INTO periods VALUES (1, '2026-01-01', '2026-02-01'), (1, '2026-02-01', '9999-12-31')
+INSERT INTO periods VALUES (NULL, '2026-01-01', '2026-02-01'), (1, '2026-01-01', '2026-02-01'), (1, '2026-02-01', '9999-12-31')
 
 CREATE TABLE aria (id int PRIMARY KEY) ENGINE=Aria TRANSACTIONAL=1
 
 CREATE TABLE packed (id int PRIMARY KEY, t text) PAGE_COMPRESSED=1
 
-INSERT INTO packed VALUES (1, 'x')
+INSERT INTO packed VALUES (1, 'x'), (2, NULL)
 
 CREATE AGGREGATE FUNCTION largest(x int) RETURNS int DETERMINISTIC
 BEGIN

@@ -17,13 +17,15 @@ CREATE TABLE `every attribute` (
   KEY prefix (d(3)) COMMENT 'it''s', FULLTEXT KEY words (d), KEY of_generated (st))
   AUTO_INCREMENT=4000000000 CHARACTER SET latin1 COLLATE latin1_swedish_ci ROW_FORMAT=COMPRESSED STATS_PERSISTENT=0
 
-INSERT INTO `every attribute` (d, n, now, hidden) VALUES ('a', 1, '2026-01-01', 8), ('b', NULL, '2026-01-01', NULL)
+INSERT INTO `every attribute` (d, n, now, hidden) VALUES ('a', 1, '2026-01-01', 8), ('b', NULL, NULL, NULL)
+
+UPDATE `every attribute` SET e = NULL, now = NULL WHERE n IS NULL
 
 CREATE TABLE child (id int PRIMARY KEY, parent bigint unsigned, me int,
   CONSTRAINT `to; parent` FOREIGN KEY (parent) REFERENCES `every attribute` (id) ON DELETE SET NULL ON UPDATE CASCADE,
   CONSTRAINT `to me` FOREIGN KEY (me) REFERENCES child (id))
 
-INSERT INTO child VALUES (1, 4000000000, 1), (2, NULL, 1)
+INSERT INTO child VALUES (1, 4000000000, 1), (2, NULL, 1), (3, NULL, NULL)
 
 CREATE TABLE parted (id int NOT NULL, d date NOT NULL, PRIMARY KEY (id, d)) PARTITION BY RANGE (YEAR(d))
   SUBPARTITION BY HASH (id) SUBPARTITIONS 2
@@ -33,12 +35,14 @@ INSERT INTO parted VALUES (1, '1999-12-31'), (1, '2000-01-01'), (2, '0000-00-00'
 
 CREATE TABLE `my isam` (a int, b text, FULLTEXT KEY (b)) ENGINE=MyISAM
 
-INSERT INTO `my isam` VALUES (1, 'x'), (1, 'x')
+INSERT INTO `my isam` VALUES (1, 'x'), (1, 'x'), (NULL, NULL)
 
 CREATE TABLE bare (id int)
 
+INSERT INTO bare VALUES (NULL)
+
 CREATE TABLE `a``b.c d☎` (id int NOT NULL, `a``b.c d☎` int, up int, CONSTRAINT `a``b.c d☎` CHECK (id > -9), PRIMARY KEY (id),
-  KEY `a``b.c d☎` (`a``b.c d☎`), CONSTRAINT `to a``b.c d☎` FOREIGN KEY (up) REFERENCES `a``b.c d☎` (id))
+  KEY `a``b.c d☎` (`a``b.c d☎`), KEY `order` (up), CONSTRAINT `check` CHECK (up < 99), CONSTRAINT `to a``b.c d☎` FOREIGN KEY (up) REFERENCES `a``b.c d☎` (id))
 
 INSERT INTO `a``b.c d☎` VALUES (1, 1, 1), (2, NULL, NULL)
 
@@ -89,16 +93,17 @@ CREATE TABLE counting (n int, id bigint unsigned NOT NULL AUTO_INCREMENT, PRIMAR
 
 CREATE TABLE parents (id int PRIMARY KEY, a int, b int, UNIQUE KEY (a, b))
 
-INSERT INTO parents VALUES (1, 1, 1), (2, 2, NULL)
+INSERT INTO parents VALUES (1, 1, 1), (2, 2, NULL), (3, NULL, 1)
 
 CREATE TABLE children (id int PRIMARY KEY, r int, c int, n int, o int, a int, b int,
   CONSTRAINT restricts FOREIGN KEY (r) REFERENCES parents (id) ON DELETE RESTRICT ON UPDATE RESTRICT,
   CONSTRAINT cascades FOREIGN KEY (c) REFERENCES parents (id) ON DELETE CASCADE ON UPDATE CASCADE,
   CONSTRAINT `set null` FOREIGN KEY (n) REFERENCES parents (id) ON DELETE SET NULL ON UPDATE SET NULL,
   CONSTRAINT `no action` FOREIGN KEY (o) REFERENCES parents (id) ON DELETE NO ACTION ON UPDATE NO ACTION,
+  CONSTRAINT `set default` FOREIGN KEY (r) REFERENCES parents (id) ON DELETE SET DEFAULT ON UPDATE SET DEFAULT,
   CONSTRAINT `a``b.c d☎` FOREIGN KEY (a, b) REFERENCES parents (a, b) ON DELETE CASCADE)
 
-INSERT INTO children VALUES (1, 1, 1, 1, 1, 1, 1), (2, NULL, NULL, NULL, NULL, 9, NULL)
+INSERT INTO children VALUES (1, 1, 1, 1, 1, 1, 1), (2, NULL, NULL, NULL, NULL, 9, NULL), (3, NULL, NULL, NULL, NULL, NULL, 1)
 
 CREATE TABLE hen (id int PRIMARY KEY, egg int)
 
@@ -147,6 +152,10 @@ CREATE TABLE `linear below` (a int, d datetime) PARTITION BY RANGE (TO_DAYS(d)) 
 
 INSERT INTO `linear below` VALUES (1, '2026-10-24 23:59:59'), (2, '2026-10-25'), (NULL, NULL)
 
+CREATE TABLE `linear hash below` (a int, b int) PARTITION BY LIST (a) SUBPARTITION BY LINEAR HASH (b) SUBPARTITIONS 3 (PARTITION p VALUES IN (1, NULL))
+
+INSERT INTO `linear hash below` VALUES (1, 7), (NULL, NULL)
+
 CREATE TABLE `in memory` (a int, b varchar(9), KEY USING HASH (a), KEY USING BTREE (b), UNIQUE KEY (a, b)) ENGINE=MEMORY MAX_ROWS=9
 
 INSERT INTO `in memory` VALUES (1, 'x'), (NULL, NULL)
@@ -167,6 +176,12 @@ CREATE TABLE `compact format` (a int) ROW_FORMAT=COMPACT STATS_PERSISTENT=1
 CREATE TABLE `fixed format` (a int) ENGINE=MyISAM ROW_FORMAT=FIXED
 
 CREATE TABLE `dynamic format` (a int) ROW_FORMAT=DYNAMIC
+
+INSERT INTO `redundant format` VALUES (NULL)
+
+INSERT INTO `compact format` VALUES (NULL)
+
+INSERT INTO `fixed format` VALUES (NULL)
 
 INSERT INTO `dynamic format` VALUES (NULL)
 

@@ -32,7 +32,7 @@ INSERT INTO `unsigned and zerofill` VALUES
 
 CREATE TABLE `negative zero` (id int PRIMARY KEY, f float, g double)
 
-INSERT INTO `negative zero` VALUES (1, -0e0, -0e0), (2, 0, 0), (3, 16777216, 1/3e0)
+INSERT INTO `negative zero` VALUES (1, -0e0, -0e0), (2, 0, 0), (3, 16777216, 1/3e0), (4, NULL, NULL)
 
 CREATE TABLE times (
   id int PRIMARY KEY, d date, t time, t6 time(6), dt datetime, dt6 datetime(6), ts timestamp NULL, ts6 timestamp(6) NULL)
