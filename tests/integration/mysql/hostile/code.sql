@@ -61,7 +61,7 @@ CREATE PROCEDURE `a``b.c d☎`(`a``b.c d` int, `from` int, `.☎` int) BEGIN DEC
 
 CREATE FUNCTION `a``b.c d☎`(`select` int) RETURNS int DETERMINISTIC COMMENT '☎' RETURN `select`
 
-CREATE VIEW `calls` AS SELECT `a``b.c d☎`(id) AS x, `same.name`('☎') AS y FROM watched
+CREATE VIEW `calls` AS SELECT `a``b.c d☎`(id) AS x FROM watched
 
 CREATE EVENT `a``b.c d☎` ON SCHEDULE EVERY 1 DAY STARTS '2037-01-01 00:00:00' DISABLE COMMENT '☎' DO SET @x = '☎'
 
