@@ -32,10 +32,11 @@ def files_of(flavour: Flavour) -> tuple[str, ...]:
     return ("values.sql", "tables.sql", "code.sql", f"{flavour}.sql")
 
 
-def create(server: Endpoint, database: str, *files: str, without: str = "nothing") -> None:
+def create(server: Endpoint, database: str, *files: str, without: str = "nothing", everything: bool = True) -> None:
     """Create the database with these files in it, and with all that is made here beside the first of them.
 
     :param without: what the statements begin with that are left out.
+    :param everything: whether to go through all of something here; else there is only the table of many columns.
     """
     with closing(server.connect()) as connection:
         rows(connection, f"DROP DATABASE IF EXISTS {quote(database)}")
@@ -48,7 +49,7 @@ def create(server: Endpoint, database: str, *files: str, without: str = "nothing
             if not statement.startswith(without):
                 rows(connection, statement)
         if "values.sql" in files:
-            for statement in made_here(connection):
+            for statement in made_here(connection) if everything else _wide():
                 rows(connection, statement)
         rows(connection, "SET sql_mode = ''")
 
