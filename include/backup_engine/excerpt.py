@@ -82,8 +82,18 @@ def chosen_sections(sections: Iterable[Section], names: Collection[str]) -> list
     ]
 
 
+def are_all(sections: Iterable[Section], sql_bytes: int) -> bool:
+    """Whether the sections, in whatever order, are all of a text of that length."""
+    position = 0
+    for section in sorted(sections, key=lambda section: (section.sql_offset, section.sql_length)):
+        if section.sql_offset != position:
+            return False
+        position += section.sql_length
+    return position == sql_bytes
+
+
 def stretches(sections: Sequence[Section], chosen: Iterable[Section], size: int, gap: int) -> list[Stretch]:
-    """What to read for the chosen sections; neighbours together.
+    """What to read for the chosen sections, in their order; neighbours together.
 
     :param sections: all of the dump, in its order.
     :param size: of the compressed dump.
@@ -96,7 +106,7 @@ def stretches(sections: Sequence[Section], chosen: Iterable[Section], size: int,
     for section in chosen:
         start, end = section.compressed_offset, ends[section.compressed_offset]
         certain = end if section == last_of_member[start] else start
-        before = found[-1] if found else None
+        before = found[-1] if found and found[-1].sections[-1].sql_offset < section.sql_offset else None
         if before and (before.end == end or (before.certain == before.end and start - before.end < gap)):
             before.sections.append(section)
             before.certain, before.end = max(certain, before.certain), end

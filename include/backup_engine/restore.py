@@ -17,9 +17,8 @@ from pymysql.connections import Connection
 
 from include.backup_engine.cancel import Cancellation
 from include.backup_engine.crypto.data_key import Keyring
-from include.backup_engine.crypto.sidecar import BackupFacts
 from include.backup_engine.errors import RestoreRefused, UnsupportedFormat
-from include.backup_engine.mysql.deferred import LARGE_TABLE_BYTES
+from include.backup_engine.mysql.deferred import large_tables, load_order
 from include.backup_engine.mysql.lanes import lane_count
 from include.backup_engine.mysql.load import Loader, be_lenient
 from include.backup_engine.mysql.privileges import Grants
@@ -131,8 +130,9 @@ def restore(
         verified = verify_tables(backup, tables, policy, keyring, reporter)
     else:
         verified = verify(backup, policy, keyring, reporter)
-    text = backup.sql_of(verified.excerpt.names) if verified.excerpt else backup.sql()
     facts = backup.facts
+    sections = facts.stream.sections if facts else []
+    text = backup.sql_of(verified.excerpt.names) if verified.excerpt else backup.sql_in(load_order(sections))
     with reporter.stage(f"Load into {database}"):
         started = time.monotonic()
         with ExitStack() as opened:
@@ -155,7 +155,7 @@ def restore(
                     other_schemas=others,
                     powerful=Grants.of(connections[0]).powerful,
                     events=events,
-                    large_tables=_large_tables(facts),
+                    large_tables=[table.name for table in large_tables(sections)],
                     interrupt=interrupt,
                 )
                 loaded = loader.load(_until(cancellation, reporter.watch(text, "Loaded")))
@@ -193,11 +193,6 @@ def _connection(endpoint: Endpoint, database: str) -> Iterator[Connection[Any]]:
     finally:
         if connection.open:
             connection.close()
-
-
-def _large_tables(facts: BackupFacts | None) -> list[str]:
-    sections = facts.stream.sections if facts else []
-    return [section.name for section in sections if section.kind == "table" and section.sql_length >= LARGE_TABLE_BYTES]
 
 
 def _until(cancellation: Cancellation, chunks: Iterator[bytes]) -> Iterator[bytes]:

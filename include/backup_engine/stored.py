@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from include.backup_engine.compression import decompress
@@ -11,11 +11,11 @@ from include.backup_engine.crypto.envelope import OpenBackup, open_backup
 from include.backup_engine.crypto.message import MAX_HEADER_BYTES
 from include.backup_engine.crypto.sidecar import BackupFacts, OriginalSidecar
 from include.backup_engine.errors import BackupMissing, UnsupportedFormat
-from include.backup_engine.excerpt import chosen_sections, cut, stretches
+from include.backup_engine.excerpt import are_all, chosen_sections, cut, stretches
 from include.backup_engine.keys import allowed_data_keys
 from include.backup_engine.names import BackupName
 from include.backup_engine.policy import Policy
-from include.backup_engine.records import StoredObject
+from include.backup_engine.records import Section, StoredObject, StreamFacts
 from include.backup_engine.store.catalog import Entry
 from include.backup_engine.store.read_ahead import RANGE_BYTES
 from include.backup_engine.store.s3 import Vault
@@ -100,15 +100,28 @@ class StoredBackup:
                 f"The sidecar of {self.name} does not say where its tables lie.",
                 "Restore all of it under a new name, and take the tables from there.",
             )
-        compression, index = self.name.compression, facts.stream
-        chosen = chosen_sections(index.sections, names)
-        sidecar = self.opened.sidecar
-        if isinstance(sidecar, OriginalSidecar):
+        chosen = chosen_sections(facts.stream.sections, names)
+        if isinstance(self.opened.sidecar, OriginalSidecar):
             yield from cut(self.sql(), 0, chosen)
-            return
-        for part in stretches(index.sections, chosen, index.compressed_bytes, sidecar.frame_length):
+        else:
+            yield from self._read(chosen, facts.stream, self.opened.sidecar.frame_length)
+
+    def sql_in(self, order: list[Section]) -> Iterator[bytes]:
+        """All of the dump's SQL text, its sections in another order, if the backup can be read so.
+
+        It cannot in the original format, nor where the sections are not all of the text.
+        """
+        facts, sidecar = self.facts, self.opened.sidecar
+        if facts is None or isinstance(sidecar, OriginalSidecar):
+            return self.sql()
+        if order == facts.stream.sections or not are_all(order, facts.stream.sql_bytes):
+            return self.sql()
+        return self._read(order, facts.stream, sidecar.frame_length)
+
+    def _read(self, sections: Iterable[Section], index: StreamFacts, frame_length: int) -> Iterator[bytes]:
+        for part in stretches(index.sections, sections, index.compressed_bytes, frame_length):
             compressed = self.opened.plaintext_range(part.start, part.certain, part.end, self.ciphertext)
-            yield from cut(decompress(compressed, compression), part.sql_start, part.sections)
+            yield from cut(decompress(compressed, self.name.compression), part.sql_start, part.sections)
 
 
 def open_stored(entry: Entry, source: str, policy: Policy, vault: Vault, keyring: Keyring) -> StoredBackup:

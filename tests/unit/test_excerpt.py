@@ -18,7 +18,7 @@ from include.backup_engine.crypto.message import Decryptor, Header
 from include.backup_engine.crypto.original import OriginalDecryptor
 from include.backup_engine.crypto.sidecar import Sidecar, decode
 from include.backup_engine.errors import ContentIncomplete, FrameTampered, IntegrityError, RequestRefused
-from include.backup_engine.excerpt import Excerpt, check_names, chosen_sections, cut, stretches
+from include.backup_engine.excerpt import Excerpt, are_all, check_names, chosen_sections, cut, stretches
 from include.backup_engine.names import Compression
 from include.backup_engine.records import Census, ObjectFacts, Section, TableFacts
 from tests.unit.crypto.examples import data_key, make_v1, make_v2
@@ -46,8 +46,10 @@ class Dump:
         yield self.message[offset : offset + length]
 
     def read(self, names: set[str]) -> bytes:
+        return self.read_in(chosen_sections(self.sections, names))
+
+    def read_in(self, chosen: list[Section]) -> bytes:
         text = b""
-        chosen = chosen_sections(self.sections, names)
         for part in stretches(self.sections, chosen, self.compressed_bytes, self.frame_length):
             compressed = self.opened.plaintext_range(part.start, part.certain, part.end, self.fetch)
             text += b"".join(cut(decompress(compressed, self.compression), part.sql_start, part.sections))
@@ -116,6 +118,28 @@ def test_the_text_of_any_tables_is_that_of_the_whole(
             inside |= set(range(start // frame_length + 1, (end - 1) // frame_length + 2))
     # Up to one frame's length between two stretches is read rather than asked around.
     assert all({frame - 1, frame, frame + 1} & inside for frame in dump.frames_fetched())
+
+
+@given(
+    sizes=st.lists(st.integers(0, 3000), min_size=2, max_size=12),
+    frame_length=st.integers(16, 700),
+    member_bytes=st.integers(1, 4000),
+    data=st.data(),
+)
+def test_the_sections_can_be_read_in_any_order(
+    sizes: list[int], frame_length: int, member_bytes: int, data: st.DataObject
+) -> None:
+    dump = make(sizes, frame_length, member_bytes, "gzip")
+    order = data.draw(st.permutations(dump.sections))
+    assert dump.read_in(order) == b"".join(dump.texts[section.name] for section in order)
+    assert are_all(order, sum(sizes))
+
+
+def test_sections_with_a_gap_or_less_than_the_text_are_not_all_of_it() -> None:
+    dump = make([100, 200, 300], 1000, 5000, "gzip")
+    assert not are_all(dump.sections[:2], 600)
+    assert not are_all([dump.sections[0], dump.sections[2]], 600)
+    assert not are_all(dump.sections, 601)
 
 
 def test_a_small_table_before_a_large_one_is_read_without_it() -> None:

@@ -8,9 +8,11 @@ keys included. What is not understood here stays where it is.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from include.backup_engine.mysql.identifiers import QUOTED, unquoted
+from include.backup_engine.records import Section
 
 LARGE_TABLE_BYTES = 4 << 20
 """Bytes of SQL from which on an ALTER TABLE costs less than it saves."""
@@ -36,6 +38,23 @@ class Deferred:
     create: bytes
     keys: bytes | None = None
     foreign_keys: bytes | None = None
+
+
+def large_tables(sections: Sequence[Section]) -> list[Section]:
+    """The tables of a dump whose keys are deferred."""
+    return [section for section in sections if section.kind == "table" and section.sql_length >= LARGE_TABLE_BYTES]
+
+
+def load_order(sections: Sequence[Section]) -> list[Section]:
+    """The order in which a dump's sections are loaded: large tables first, those with the most rows before the others.
+
+    So the longest index build is not the last thing to do, with all other connections idle. What stands before the
+    first table stays there, and so does the last section, at whose end the dump puts the settings back.
+    """
+    before = next((number for number, section in enumerate(sections) if section.kind == "table"), len(sections))
+    large = large_tables(sections[before:-1])
+    rest = [section for section in sections[before:] if section not in large]
+    return [*sections[:before], *sorted(large, key=lambda table: -(table.rows or 0)), *rest]
 
 
 def defer(create: bytes, large: frozenset[str]) -> Deferred:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from include.backup_engine.mysql.deferred import Deferred, defer
+from include.backup_engine.mysql.deferred import LARGE_TABLE_BYTES, Deferred, defer, large_tables, load_order
+from include.backup_engine.records import Section
 
 VISITS = b"""CREATE TABLE `visits` (
   `id` int(11) NOT NULL AUTO_INCREMENT COMMENT 'a KEY `x` (`y`), and more',
@@ -61,3 +62,26 @@ def test_a_table_whose_keys_are_not_understood_keeps_them(what: bytes, to: bytes
     deferred = defer(create, frozenset({"visits"}))
     assert deferred.keys is None
     assert b"KEY `patient`" in deferred.create
+
+
+def _section(kind: str, name: str, size: int, rows: int | None = None) -> Section:
+    where = {"sql_offset": 0, "compressed_offset": 0, "member_sql_offset": 0}
+    return Section.model_validate({"kind": kind, "name": name, "sql_length": size, "rows": rows} | where)
+
+
+def test_large_tables_are_loaded_first_and_of_these_the_one_with_the_most_rows() -> None:
+    large = LARGE_TABLE_BYTES
+    settings, sequence, view = _section("settings", "", 9), _section("sequence", "numbers", 9), _section("code", "", 9)
+    cases, images = _section("table", "cases", large, 500), _section("table", "images", 9 * large, 20)
+    rooms, vitals = _section("table", "rooms", large - 1, 700), _section("table", "vitals", large, 90_000)
+    end = _section("code", "", large)
+    dump = [settings, sequence, view, cases, images, view, rooms, vitals, end]
+    assert load_order(dump) == [settings, sequence, view, vitals, cases, images, view, rooms, end]
+    assert large_tables(dump) == [cases, images, vitals]
+
+
+def test_the_last_section_stays_last_since_the_dump_puts_its_settings_back_there() -> None:
+    settings, rooms = _section("settings", "", 9), _section("table", "rooms", 9, 1)
+    vitals = _section("table", "vitals", LARGE_TABLE_BYTES, 90_000)
+    assert load_order([settings, rooms, vitals]) == [settings, rooms, vitals]
+    assert load_order([]) == []
