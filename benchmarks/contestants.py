@@ -75,6 +75,7 @@ ORIGINAL = "dump | gzip | openssl | S3"
 BARE_DUMP = "dump > /dev/null"
 ISAL_DUMP = "dump | ISA-L > /dev/null"
 RAW_COPY = "raw copy to S3"
+PHYSICAL = "mariadb-backup | zstd | age | S3"
 PROOF = "product: proof"
 CLIENT = "gunzip | client"
 MYLOADER = "myloader"
@@ -132,7 +133,7 @@ BACKUPS = (
         remark="Debian's mydumper cannot stream: it writes clear text to the disk first",
     ),
     Contestant(
-        "mariadb-backup | zstd | age | S3",
+        PHYSICAL,
         "peer",
         """
         mariadb-backup --defaults-file="$SOURCE_CNF" --backup --stream=xbstream --parallel="$CORES" \\

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from benchmarks.contestants import ISAL_DUMP, PRODUCT, PROOF, RAW_COPY
+from benchmarks.contestants import ISAL_DUMP, PHYSICAL, PRODUCT, PROOF, RAW_COPY
 from benchmarks.results import Row, Sample
 
 Figure = Callable[[Sample], float]
@@ -52,9 +52,11 @@ def middle(row: Row, figure: Figure = wall) -> float | None:
     return median(map(figure, row.good)) if row.good else None
 
 
-def fastest_peer(rows: Sequence[Row]) -> str | None:
-    """The name of the peer that takes least time."""
+def fastest_peer(rows: Sequence[Row], *, logical: bool = False) -> str | None:
+    """The name of the peer that takes least time; of those that make or load SQL, if only those are asked for."""
     walls = {row.name: seconds for row in rows if row.kind == "peer" and (seconds := middle(row)) is not None}
+    if logical:
+        walls.pop(PHYSICAL, None)
     return min(walls, key=lambda name: walls[name], default=None)
 
 
