@@ -11,12 +11,12 @@ _STAGE = 30.0
 _AIRFLOW = 60.0
 """Seconds: of a contestant's interpreters and of letting the servers rest; of starting servers; of Airflow's part."""
 
-_GENERATION = 0.3
-_BACKUP = 0.02
-_RESTORE = 0.06
+_GENERATION = 0.2
+_BACKUP = 0.015
+_RESTORE = 0.04
 """Seconds by MB of data, of an average contestant on two cores."""
 
-_TABLE = {"generation": 0.03, "backup": 0.004, "restore": 0.015}
+_TABLE = {"generation": 0.03, "backup": 0.005, "restore": 0.02}
 """Seconds by table of the shape ``small``."""
 
 
