@@ -70,7 +70,7 @@ SERVER_NAMES: Mapping[Flavour, str] = {"mariadb": "MariaDB", "mysql": "MySQL"}
 
 
 PRODUCT = "product"
-PRODUCT_PREFIX = "private/"
+PRODUCT_PREFIX = "private/db_backups/bench/"
 ORIGINAL = "dump | gzip | openssl | S3"
 BARE_DUMP = "dump > /dev/null"
 ISAL_DUMP = "dump | ISA-L > /dev/null"
@@ -89,6 +89,13 @@ BACKUPS = (
         prefix=PRODUCT_PREFIX,
         remark="the `backup` task's work in a process of its own: snapshot, dump, fingerprints of every table, gzip by "
         "ISA-L, hashes, AES-256-GCM, multipart upload, sidecar",
+    ),
+    Contestant(
+        "product, fingerprints: off",
+        "product",
+        "exec python -m benchmarks.product backup unhashed",
+        prefix="private/db_backups/unhashed/",
+        remark="the same without what no peer does: the server hashes no table",
     ),
     Contestant(
         ORIGINAL,

@@ -34,12 +34,12 @@ class Told(BaseModel):
     sql_bytes: int = 0
 
 
-def backup() -> Told:
+def backup(source: str = SOURCE) -> Told:
     """The task ``backup`` of nightly_backup."""
-    desk, reporter = Desk(SOURCE), Reporter()
+    desk, reporter = Desk(source), Reporter()
     endpoint = mysql_endpoint(connection_from_environment("source_mysql"))
     vault = desk.vault_as(desk.policy.vault.writer_conn_id)
-    job = BackupJob(desk.policy, SOURCE, BackupName(datetime.now(UTC)), Chain(sequence=1))
+    job = BackupJob(desk.policy, source, BackupName(datetime.now(UTC)), Chain(sequence=1))
     facts = parse(back_up(job, endpoint, desk.keyring, vault, reporter, Cancellation())).facts
     assert facts is not None
     return Told(
@@ -75,8 +75,9 @@ def prove() -> Told:
 
 def main() -> None:
     """Run a step; what it tells goes to the file that ``TOLD`` names."""
-    step = {"backup": backup, "restore": restore_latest, "prove": prove}[sys.argv[1]]
-    Path(os.environ["TOLD"]).write_text(step().model_dump_json())
+    step, *source = sys.argv[1:]
+    told = backup(*source) if step == "backup" else {"restore": restore_latest, "prove": prove}[step]()
+    Path(os.environ["TOLD"]).write_text(told.model_dump_json())
 
 
 if __name__ == "__main__":

@@ -156,7 +156,8 @@ def _sink(work: Path, localstack: LocalStack) -> dict[str, str]:
     """Bucket, keys and the product's policy: the shipped one, for another source."""
     secret = work / "secret"
     secret.write_text(secrets.token_urlsafe(32))
-    policy = demo_policy() | {"sources": {"bench": {"conn_id": "source_mysql", "database": DATABASE}}}
+    source = {"conn_id": "source_mysql", "database": DATABASE}
+    policy = demo_policy() | {"sources": {"bench": source, "unhashed": source | {"fingerprints": "off"}}}
     (work / "policy.yaml").write_text(yaml.safe_dump(policy))
     aws = localstack.aws
     return {
