@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -63,6 +64,12 @@ def _off(value: object) -> object:
     return "off" if value is False else value
 
 
+def _few(connections: Literal["auto"] | int) -> Literal["auto"] | int:
+    if connections != "auto" and not 1 <= connections <= 8:
+        raise ValueError("must be auto, or a number from 1 to 8")
+    return connections
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -106,7 +113,7 @@ class ThrottlePolicy(_Section):
     """When a backup holds itself back for its server's sake (throttle.py); nothing does unless it is set.
 
     :param megabytes_per_second: of SQL, in powers of ten.
-    :param threads_running: at least 5, because the backup itself runs up to three of them.
+    :param threads_running: at least 5: two more than a backup with ``parallel: 1`` runs itself.
     :param longest_wait_minutes: for the server, in all; then the backup goes on.
     """
 
@@ -116,11 +123,20 @@ class ThrottlePolicy(_Section):
     replication_lag_seconds: int | None = Field(None, ge=1)
     longest_wait_minutes: float = Field(30, gt=0)
 
+    @property
+    def most_connections(self) -> int:
+        """So many may read for the dump, and as many for the fingerprints, that with the one which looks at the server,
+        and two threads of others, the limit of running threads is not passed.
+        """
+        return sys.maxsize if self.threads_running is None else (self.threads_running - 3) // 2
+
 
 class SourcePolicy(_Section):
     """One database to back up.
 
     :param exclude_tables: names, each with the reason; a list of names gives none.
+    :param parallel: connections that read at the same time, for the dump and for the fingerprints each
+        (mysql/parallel.py).
     :param consistency: the weakest verdict with which a backup is kept. Not ``exact`` by default: a view that someone
         creates in another database of the server costs that verdict, and should not cost the night's backup.
     :param accounts: whether the accounts of its server are kept with each backup.
@@ -131,7 +147,7 @@ class SourcePolicy(_Section):
     exclude_tables: Annotated[dict[str, str], BeforeValidator(_with_reasons)] = {}
     compression: Compression = "gzip"
     format: Literal["v2", "v1"] = "v2"
-    parallel: Literal["auto"] | Annotated[int, Field(ge=1, le=1)] = "auto"
+    parallel: Annotated[Literal["auto"] | int, AfterValidator(_few)] = "auto"
     consistency: Verdict = "ddl-checked"
     fingerprints: Annotated[Fingerprints, BeforeValidator(_off)] = "full"
     staging_dir: Path | None = None
@@ -144,6 +160,15 @@ class SourcePolicy(_Section):
             raise ValueError("format v1 is the original's and always gzip")
         if self.format == "v1" and self.accounts:
             raise ValueError("format v1 is the original's and has no place for accounts")
+        return self
+
+    @model_validator(mode="after")
+    def _not_throttled_by_itself(self) -> SourcePolicy:
+        if self.parallel != "auto" and self.parallel > self.throttle.most_connections:
+            raise ValueError(
+                f"with parallel: {self.parallel}, throttle.threads_running must be at least {2 * self.parallel + 3},"
+                " or the backup waits for itself"
+            )
         return self
 
 

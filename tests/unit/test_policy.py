@@ -94,6 +94,7 @@ def test_where_the_policy_is(file: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ("sources/surgicase/database", "d" * 65, "at most 64 characters"),
         ("sources/surgicase/compression", "lzma", "'gzip' or 'zstd'"),
         ("sources/surgicase/format", "v3", "'v2' or 'v1'"),
+        ("sources/surgicase/parallel", 9, "auto, or a number from 1 to 8"),
         ("sources/surgicase/fingerprints", True, "'full', 'sampled' or 'off'"),
         ("sources/surgicase/exclude_tables", "cases", "valid dictionary"),
         ("sources/surgicase/conn_id", MISSING, "Field required"),
@@ -135,6 +136,11 @@ def test_off_is_a_word_although_yaml_takes_it_for_false(file: Path, written: str
     [
         ("vault/sse_key_id", "alias/data", "data_key_id and sse_key_id must be different KMS keys"),
         ("sources/surgicase", {"conn_id": "c", "database": "d", "format": "v1", "compression": "zstd"}, "always gzip"),
+        (
+            "sources/surgicase",
+            {"conn_id": "c", "database": "d", "parallel": 2, "throttle": {"threads_running": 6}},
+            "with parallel: 2, throttle.threads_running must be at least 7",
+        ),
         ("vault/allowed_data_keys", ["alias/data"], "should match pattern '^arn:'"),
         ("vault/further_data_key_ids", ["alias/data"], "should match pattern"),
         ("vault/further_data_key_ids", [KEY_ARN.replace("key/", "alias/")], "should match pattern"),
