@@ -19,6 +19,7 @@ from hypothesis import settings
 from xdist.remote import Producer  # type: ignore[import-untyped]  # ships no types
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # ships no types
 
+from include.backup_engine.mysql.client import find_dump_program
 from tests.demo.stack import Stack, stack
 from tests.servers.airflow import Airflow, hermetic_environment
 from tests.servers.database import Tree
@@ -64,6 +65,17 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(scope="session")
+def clients() -> Iterator[None]:
+    """The dump programs of all servers are on PATH, behind the system's own."""
+    before = os.environ["PATH"]
+    os.environ["PATH"] = os.pathsep.join([before, *(str(Tree.of(name).clients) for name in ("mariadb", "mysql"))])
+    find_dump_program.cache_clear()
+    yield
+    os.environ["PATH"] = before
+    find_dump_program.cache_clear()
+
+
+@pytest.fixture(scope="session")
 def mariadb_source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
     """A database server to back up."""
     with MariaDB(tmp_path_factory.mktemp("mariadb-source"), tls=True) as server:
@@ -78,21 +90,21 @@ def mariadb_scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaD
 
 
 @pytest.fixture(scope="session")
-def mariadb_11(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+def mariadb_11(clients: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
     """A MariaDB of the 11.8 series, to back up and to restore into."""
     with MariaDB(tmp_path_factory.mktemp("mariadb-11"), tree=Tree.of("mariadb"), tls=True) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def mysql_source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MySQL]:
+def mysql_source(clients: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MySQL]:
     """A MySQL server to back up."""
     with MySQL(tmp_path_factory.mktemp("mysql-source"), tls=True) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def mysql_scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MySQL]:
+def mysql_scratch(clients: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MySQL]:
     """Another MySQL server, to restore into."""
     with MySQL(tmp_path_factory.mktemp("mysql-scratch")) as server:
         yield server

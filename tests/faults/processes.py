@@ -21,13 +21,13 @@ def descendants(ancestor: int) -> Iterator[int]:
         found = [child for parent in found for child in children.get(parent, [])]
 
 
-def programs(name: str, ancestor: int) -> list[int]:
-    """The descendants that run a program of this name."""
-    return [pid for pid in descendants(ancestor) if _name(pid) == name]
+def dump_programs(ancestor: int) -> list[int]:
+    """The descendants that are a dump program of any flavour; the unpacked ones run under the name of their loader."""
+    return [pid for pid in descendants(ancestor) if b"--single-transaction" in _arguments(pid)]
 
 
-def _name(pid: int) -> str:
+def _arguments(pid: int) -> bytes:
     try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
-        return ""
+        return b""

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from include.backup_engine.backup import BackupJob, back_up
 from include.backup_engine.cancel import Cancellation
 from include.backup_engine.crypto.data_key import Keyring
@@ -25,16 +27,22 @@ from include.backup_engine.store.catalog import Catalog
 from include.backup_engine.store.s3 import Vault
 from tests.demo.surgicase import connector
 from tests.faults.gate import Gate
-from tests.faults.processes import programs
+from tests.faults.processes import dump_programs
 from tests.integration.store.clients import s3_client
+from tests.servers.database import Database
 from tests.servers.localstack import Aws
-from tests.servers.mariadb import MariaDB
 from tests.servers.processes import ROOT, wait_until
 
 SOURCE = "clinic"
-DUMP_PROGRAM = "mariadb-dump"
 _PASSWORD = "s3cret-of-the-backup-account"
 _MIDDLE = 9_000_000  # bytes from the server: the dump is in the table images, and a part has gone to S3
+
+on_every_server = pytest.mark.parametrize(
+    "scene",
+    ["fragile_server", "fragile_mariadb_11", "fragile_mysql"],
+    ids=["mariadb", "mariadb-11", "mysql"],
+    indirect=True,
+)
 
 
 class Scene:
@@ -45,7 +53,7 @@ class Scene:
     :ivar temporary: the only folder where this process would put temporary files.
     """
 
-    def __init__(self, server: MariaDB, aws: Aws, source_gate: Gate, store_gate: Gate, temporary: Path) -> None:
+    def __init__(self, server: Database, aws: Aws, source_gate: Gate, store_gate: Gate, temporary: Path) -> None:
         self.database = self.account = f"faults_{uuid.uuid4().hex[:12]}"
         self.server = server
         self.aws = aws
@@ -88,12 +96,13 @@ class Scene:
         self.server.sql(f"CREATE DATABASE {self.database}")
         for table in ("appointments", "images", "visits"):
             self.sql(f"CREATE TABLE {table} (id INT AUTO_INCREMENT PRIMARY KEY, content LONGBLOB)")
+        numbers = ", ".join(f"({number})" for number in range(1, 1001))
         for table in ("appointments", "visits"):
-            self.sql(f"INSERT INTO {table} (content) SELECT seq FROM seq_1_to_1000")
+            self.sql(f"INSERT INTO {table} (content) VALUES {numbers}")
         self.sql(
             "SET group_concat_max_len = 1000000;"
             "INSERT INTO images (content) SELECT GROUP_CONCAT(RANDOM_BYTES(1000) SEPARATOR '')"
-            " FROM seq_1_to_24000 GROUP BY seq % 24"
+            " FROM appointments, (SELECT id AS image FROM visits LIMIT 24) AS images GROUP BY image"
         )
         self.grant()
 
@@ -101,7 +110,7 @@ class Scene:
         """Give the backup's account the privileges that it shall have."""
         text = (ROOT / "include" / "sql" / "backup_account.sql").read_text().replace("surgicase", self.database)
         text = text.replace("'backup'", self.account).replace("change-me", _PASSWORD).replace("REQUIRE SSL", "")
-        # One by one: what is only for MySQL is nothing here, and nothing between two semicolons is an error.
+        # One by one: what is only for the other flavour is nothing, and nothing between two semicolons is an error.
         for statement in filter(str.strip, re.sub(r"^--.*$", "", text, flags=re.MULTILINE).split(";")):
             self.server.sql(statement)
 
@@ -177,7 +186,7 @@ class Scene:
         :param objects: encrypted dumps without sidecar, which could not be prevented.
         :param uploads: open multipart uploads, which could not be aborted.
         """
-        assert programs(DUMP_PROGRAM, os.getpid()) == []
+        assert dump_programs(os.getpid()) == []
         assert [thread.name for thread in threading.enumerate() if thread.name.startswith("census")] == []
         assert list(self.temporary.iterdir()) == []
         wait_until(lambda: not self.connections(), 5, "the source keeps connections of the failed backup")

@@ -21,8 +21,8 @@ from include.backup_engine.errors import (
 )
 from include.backup_engine.preflight import preflight
 from include.backup_engine.report import Reporter
-from tests.faults.processes import programs
-from tests.faults.scene import DUMP_PROGRAM, SOURCE, Scene, failure_of
+from tests.faults.processes import dump_programs
+from tests.faults.scene import SOURCE, Scene, failure_of, on_every_server
 
 on_a_server_of_its_own = pytest.mark.parametrize("scene", ["fragile_server"], indirect=True)
 _COUNTS_VISITS = "SELECT COUNT(*)%`visits`%"
@@ -32,16 +32,17 @@ _PAGE = 16 * 1024  # of InnoDB
 # The source -----------------------------------------------------------------------------------------------
 
 
+@on_every_server
 def test_p13_the_dump_program_is_killed(scene: Scene) -> None:
     with scene.backup_in_the_middle() as backup:
-        [dump] = programs(DUMP_PROGRAM, os.getpid())
+        [dump] = dump_programs(os.getpid())
         os.kill(dump, signal.SIGKILL)
     error = failure_of(backup)
     assert type(error) is DumpFailed and "killed by signal 9" in error.cause
     scene.assert_no_trace()
 
 
-@on_a_server_of_its_own
+@on_every_server
 def test_p13_the_source_server_is_killed(scene: Scene) -> None:
     with scene.backup_in_the_middle() as backup:
         scene.server.kill9()
@@ -51,6 +52,7 @@ def test_p13_the_source_server_is_killed(scene: Scene) -> None:
     scene.assert_no_trace()
 
 
+@on_every_server
 def test_p13_the_connection_of_the_dump_is_killed(scene: Scene) -> None:
     with scene.backup_in_the_middle() as backup:
         scene.sql(f"KILL {scene.connection('%SQL_NO_CACHE%')}")
@@ -155,6 +157,7 @@ def test_the_sse_key_is_disabled(scene: Scene) -> None:
     scene.assert_no_trace()
 
 
+@on_every_server
 def test_p14_the_sse_key_is_disabled_before_the_sidecar(scene: Scene) -> None:
     key = scene.policy.vault.sse_key_id
     with scene.backup_in_the_middle() as backup:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from include.backup_engine.names import source_prefix
-from tests.faults.scene import SOURCE, Scene
+from tests.faults.scene import SOURCE, Scene, on_every_server
 from tests.integration.store.wire import Wire
 
 
@@ -22,6 +22,7 @@ def unfinished(scene: Scene) -> list[str]:
     return [upload.key for upload in scene.vault.unfinished_uploads(scene.vault.prefix)]
 
 
+@on_every_server
 def test_p18_a_backup_sweeps_what_its_own_earlier_attempt_has_left(scene: Scene) -> None:
     begin_upload(scene, SOURCE, scene.name.object_name)
     another = begin_upload(scene, SOURCE, "db_backup_20260102_030405.sql.gz.encrypted")
@@ -30,6 +31,7 @@ def test_p18_a_backup_sweeps_what_its_own_earlier_attempt_has_left(scene: Scene)
     assert scene.states() == ["complete"]
 
 
+@on_every_server
 def test_p18_a_backup_sweeps_old_ones_of_its_source(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("include.backup_engine.backup.LEFTOVER_AGE", timedelta(0))
     begin_upload(scene, SOURCE, "db_backup_20260102_030405.sql.gz.encrypted")

@@ -17,8 +17,7 @@ from include.backup_engine.store.catalog import Catalog
 from tests.demo.stack import SOURCE, Stack
 from tests.faults.detour import detour, scratch_by, source_by
 from tests.faults.gate import Gate
-from tests.faults.processes import programs
-from tests.faults.scene import DUMP_PROGRAM
+from tests.faults.processes import dump_programs
 from tests.servers.airflow import Airflow
 from tests.servers.mariadb import MariaDB
 from tests.servers.processes import wait_until
@@ -80,11 +79,11 @@ def test_a_backup_that_is_set_to_failed(demo_stack: Stack, airflow: Airflow, sou
     source_gate.hold(after=_MIDDLE)
     run = airflow.trigger("nightly_backup")
     source_gate.wait_until_held(120)
-    assert programs(DUMP_PROGRAM, airflow.pid) and uploads(demo_stack) == 1
+    assert dump_programs(airflow.pid) and uploads(demo_stack) == 1
     set_failed(airflow, "nightly_backup", run, "stream.backup")
 
     def nothing_left() -> bool:
-        working = programs(DUMP_PROGRAM, airflow.pid) or uploads(demo_stack)
+        working = dump_programs(airflow.pid) or uploads(demo_stack)
         return not working and not connections(demo_stack.source, "backup")
 
     wait_until(nothing_left, _KILL_SECONDS, "the killed backup goes on")
@@ -98,7 +97,7 @@ def test_the_process_of_a_backup_is_killed(demo_stack: Stack, airflow: Airflow, 
     source_gate.hold(after=_MIDDLE)
     run = airflow.trigger("nightly_backup")
     source_gate.wait_until_held(120)
-    [dump] = programs(DUMP_PROGRAM, airflow.pid)
+    [dump] = dump_programs(airflow.pid)
     status = Path(f"/proc/{dump}/status").read_text()
     task = int(status.partition("PPid:")[2].split()[0])
     os.kill(task, signal.SIGKILL)

@@ -30,7 +30,7 @@ from include.backup_engine.mysql.snapshot import open_snapshot
 from include.backup_engine.report import Reporter
 from include.backup_engine.source import read_source
 from tests.demo.stack import create_account
-from tests.faults.processes import descendants
+from tests.faults.processes import dump_programs
 from tests.integration.mysql.conftest import PASSWORD, NewAccount, Pair
 from tests.integration.mysql.copies import Taken, compare, restore_into, source_policy, take
 from tests.integration.mysql.test_matrix import survey
@@ -65,13 +65,6 @@ def ward(source: Endpoint, database: str) -> str:
 def with_text(taken: Taken, sql: bytes) -> Taken:
     """The same backup with another dump in it."""
     return replace(taken, chunks=[gzip.compress(sql, 1)], compression="gzip")
-
-
-def dump_process() -> int:
-    """The one dump program that runs below this process."""
-    commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in descendants(os.getpid())}
-    [found] = [pid for pid, command in commands.items() if b"--single-transaction" in command]
-    return found
 
 
 def _shell(folder: Path) -> Path:
@@ -150,7 +143,8 @@ def test_p13_a_dump_that_is_killed_is_no_backup(demo: str, source: Endpoint) -> 
     with read_source(source, source_policy(demo), Reporter(), Cancellation()) as reader:
         blocks = reader.compressed()
         next(blocks)
-        os.kill(dump_process(), signal.SIGKILL)
+        [dump] = dump_programs(os.getpid())
+        os.kill(dump, signal.SIGKILL)
         with pytest.raises(DumpFailed, match="killed by signal 9"):
             list(blocks)
 
@@ -229,7 +223,7 @@ def test_p33_the_password_is_on_no_command_line_and_in_no_environment(
     account = new_account(f"SELECT, SHOW VIEW, TRIGGER, EVENT, EXECUTE, LOCK TABLES ON {demo}.*", bodies)
     with read_source(account, source_policy(demo), Reporter(), Cancellation()) as reader:
         next(reader.compressed())
-        dump = dump_process()
+        [dump] = dump_programs(os.getpid())
         seen = b"".join(Path(f"/proc/{dump}/{file}").read_bytes() for file in ("cmdline", "environ"))
     assert b"--defaults-file=/proc/self/fd/" in seen
     assert PASSWORD.encode() not in seen
