@@ -288,6 +288,7 @@ def read_source(
             with open_snapshot(endpoint, server, grants, database, methods, policy.exclude_tables) as snapshot:
                 sequences = next_values(snapshot.connection, database)
                 dump = Dump(program, endpoint, arguments, throttle)
+                dump.know(before)
                 try:
                     with cancellation.action(dump.kill):
                         dump.wait_until_open()

@@ -24,14 +24,16 @@ from include.backup_engine.store.catalog import Catalog, Entry
 from include.backup_engine.store.s3 import Vault
 from include.backup_engine.stored import StoredBackup, open_stored
 from include.backup_engine.verify import verify
+from tests.servers.database import Database
 from tests.servers.localstack import Aws
-from tests.servers.mariadb import MariaDB
 
 DATABASE = "keyed"
 FIRST_NIGHT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 OTHER_REGION, OTHER_ACCOUNT = "eu-west-1", "222233334444"
+EVERY_SERVER = {"mariadb": "mariadb_source", "mariadb-11": "mariadb_11", "mysql": "mysql_source"}
 SCHEMA = f"""
-CREATE OR REPLACE DATABASE {DATABASE} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+DROP DATABASE IF EXISTS {DATABASE};
+CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
 CREATE TABLE {DATABASE}.patients (id int PRIMARY KEY, name varchar(40));
 INSERT INTO {DATABASE}.patients VALUES (1, 'Zoë'), (2, 'O''Neil')
 """
@@ -47,12 +49,12 @@ class Site:
     """A database, a bucket, and the policy and roles that back it up."""
 
     aws: Aws
-    server: MariaDB
+    server: Database
     document: dict[str, Any]
     nights: int = 0
 
     @classmethod
-    def new(cls, aws: Aws, server: MariaDB, **vault: Any) -> Self:
+    def new(cls, aws: Aws, server: Database, **vault: Any) -> Self:
         """In a bucket of its own, under keys of its own unless they are given."""
         server.sql(SCHEMA)
         bucket = aws.seed(bucket=f"keyed-{uuid.uuid4().hex[:12]}", object_lock=True)

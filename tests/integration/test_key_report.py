@@ -21,9 +21,8 @@ from include.backup_engine.policy import Policy
 from include.backup_engine.preflight import preflight
 from include.backup_engine.report import Reporter
 from include.backup_engine.staged import dump_to_staging, encrypt_staged, upload_staged
-from tests.integration.keyed import FIRST_NIGHT, OTHER_ACCOUNT, OTHER_REGION, Site, kms_client
+from tests.integration.keyed import EVERY_SERVER, FIRST_NIGHT, OTHER_ACCOUNT, OTHER_REGION, Site, kms_client
 from tests.servers.localstack import Aws
-from tests.servers.mariadb import MariaDB
 from tests.servers.processes import ROOT, free_port
 
 AFTER = FIRST_NIGHT + timedelta(days=400)
@@ -53,9 +52,10 @@ class Keys(Site):
 
 
 @pytest.fixture
-def site(aws: Aws, mariadb_source: MariaDB) -> Keys:
+def site(aws: Aws, request: pytest.FixtureRequest) -> Keys:
+    server = request.getfixturevalue(EVERY_SERVER[getattr(request, "param", "mariadb")])
     here, abroad, sse = Site.key(aws), Site.key(aws, OTHER_REGION), Site.key(aws)
-    site = Keys.new(aws, mariadb_source, data_key_id=here, sse_key_id=sse, further_data_key_ids=[abroad])
+    site = Keys.new(aws, server, data_key_id=here, sse_key_id=sse, further_data_key_ids=[abroad])
     site.here, site.abroad, site.sse = here, abroad, sse
     return site
 
@@ -63,6 +63,7 @@ def site(aws: Aws, mariadb_source: MariaDB) -> Keys:
 # The report ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("site", EVERY_SERVER, indirect=True)
 def test_p40_figures_of_a_known_bucket(site: Keys) -> None:
     alone = site.back_up(further_data_key_ids=[])
     original = site.back_up("v1", further_data_key_ids=[])

@@ -26,13 +26,12 @@ from include.backup_engine.errors import (
     SidecarTampered,
     StoreError,
 )
-from include.backup_engine.mysql.server import Endpoint
 from include.backup_engine.names import SIDECAR_SUFFIX, encryption_context
 from include.backup_engine.report import Reporter
 from include.backup_engine.restore import create_database, restore
 from include.backup_engine.rewrap import Rewrapped, Rewrapper, key_to_wrap_for, rewrap
 from include.backup_engine.store.s3 import ObjectVersion, Vault
-from tests.integration.keyed import DATABASE, OTHER_ACCOUNT, OTHER_REGION, Site
+from tests.integration.keyed import DATABASE, EVERY_SERVER, OTHER_ACCOUNT, OTHER_REGION, Site
 from tests.interop.break_glass import decrypt_backup
 from tests.servers.localstack import Aws
 from tests.servers.mariadb import MariaDB
@@ -86,7 +85,7 @@ def near(aws: Aws, mariadb_source: MariaDB) -> Shelf:
 # What it does -------------------------------------------------------------------------------------------------
 
 
-def test_p40_the_old_key_can_go(shelf: Shelf, mariadb_scratch: MariaDB, tmp_path: Path) -> None:
+def test_p40_the_old_key_can_go(shelf: Shelf, tmp_path: Path) -> None:
     name = shelf.old_style()
     before, entry = shelf.versions(), shelf.entry()
     with pytest.raises(RewrapRefused, match="do not accept"):
@@ -114,20 +113,33 @@ def test_p40_the_old_key_can_go(shelf: Shelf, mariadb_scratch: MariaDB, tmp_path
     with pytest.raises(KeyUnavailable, match="PendingDeletion"):
         shelf.opened(name, shelf.old_key)
     shelf.verify(name)
-    _restores(shelf, name, mariadb_scratch)
+    _restores(shelf, name)
     _opens_without_us(shelf, name, tmp_path)
 
 
-def _restores(shelf: Shelf, name: str, scratch: MariaDB) -> None:
+@pytest.mark.parametrize("flavour", ["mariadb-11", "mysql"])
+def test_p40_the_old_key_can_go_whatever_server_the_backup_is_of(
+    aws: Aws, request: pytest.FixtureRequest, flavour: str
+) -> None:
+    server = request.getfixturevalue(EVERY_SERVER[flavour])
+    shelf = Shelf.new(aws, server, further_data_key_ids=[Site.key(aws)])
+    name = shelf.old_style()
+    shelf.rewrap()
+    shelf.lose(shelf.old_key)
+    with pytest.raises(KeyUnavailable, match="PendingDeletion"):
+        shelf.opened(name, shelf.old_key)
+    _restores(shelf, name)
+
+
+def _restores(shelf: Shelf, name: str) -> None:
     backup, target = shelf.opened(name), f"drill_{DATABASE}_{os.urandom(3).hex()}"
-    endpoint = Endpoint(user="root", unix_socket=str(scratch.endpoint.socket))
     try:
-        create_database(endpoint, target, backup)
-        restore(backup, endpoint, target, shelf.policy(), shelf.keyring, Reporter(), Cancellation())
+        create_database(shelf.root, target, backup)
+        restore(backup, shelf.root, target, shelf.policy(), shelf.keyring, Reporter(), Cancellation())
         assert backup.facts is not None
-        assert compare_with_snapshot(backup.facts.census, endpoint, target, Reporter(), events_disabled=True).equal
+        assert compare_with_snapshot(backup.facts.census, shelf.root, target, Reporter(), events_disabled=True).equal
     finally:
-        scratch.sql(f"DROP DATABASE IF EXISTS {target}")
+        shelf.server.sql(f"DROP DATABASE IF EXISTS {target}")
 
 
 def _opens_without_us(shelf: Shelf, name: str, folder: Path) -> None:

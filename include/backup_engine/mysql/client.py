@@ -216,10 +216,10 @@ class ClientProcess:
         """
         text = self._stderr.decode("utf-8", "replace")
         codes = [str(code) for code in sorted(self.error_codes)]
-        quoted = {name.split(".")[-1] for name in re.findall(r"[`']([^`'\n]{1,130})[`']", text)}
+        named = sorted(name for name in known_names if re.search(rf"[`'.]{re.escape(name)}[`']", text))
         # MariaDB's program ends in silence when its connection was killed between two answers.
         parts = [f"error {', '.join(codes)}" if codes else "no error number" if text.strip() else "it said nothing"]
-        if named := sorted(quoted & known_names):
+        if named:
             parts.append(f"at {', '.join(named)}")
         return ", ".join(parts)
 

@@ -207,6 +207,10 @@ def test_p32_of_complaints_only_numbers_and_known_names_are_told(start: Start) -
     ("complaint", "told"),
     [
         ("SHOW FIELDS FROM `v`: View 'surgicase.v' references invalid table(s) (1356)\n", "error 1356, at v"),
+        (
+            "Couldn't execute 'show create table `v`': Table 'surgicase.v' doesn't exist (1146)\n",
+            "error 1146, at v",
+        ),
         ("Error: 'SELECT command denied' when trying to dump tablespaces\n", "no error number"),
         ("'" + "v" * 200 + "'\n", "no error number"),
         ("\xff\xfe 12345 1234567\n", "no error number"),
