@@ -106,7 +106,7 @@ def mysql_source(clients: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture(scope="session")
 def mysql_scratch(clients: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MySQL]:
     """Another MySQL server, to restore into."""
-    with MySQL(tmp_path_factory.mktemp("mysql-scratch")) as server:
+    with MySQL(tmp_path_factory.mktemp("mysql-scratch"), options=["--local-infile=ON"]) as server:
         yield server
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from include.backup_engine.mysql.deferred import large_tables, load_order
 from include.backup_engine.mysql.lanes import lane_count
 from include.backup_engine.mysql.load import Loader, be_lenient
 from include.backup_engine.mysql.privileges import Grants
+from include.backup_engine.mysql.row_data import tables_as_data, takes_data
 from include.backup_engine.mysql.server import (
     Endpoint,
     database_exists,
@@ -34,7 +35,7 @@ from include.backup_engine.mysql.server import (
 )
 from include.backup_engine.mysql.target import set_options
 from include.backup_engine.policy import Policy
-from include.backup_engine.records import Record
+from include.backup_engine.records import Flavour, Record, Section
 from include.backup_engine.report import Reporter, megabytes, peak_memory, rate
 from include.backup_engine.stored import StoredBackup
 from include.backup_engine.verify import Verification, verify, verify_tables
@@ -141,6 +142,8 @@ def restore(
             _refuse_filled(connections[0], database)
             others = [str(name) for (name,) in rows(connections[0], "SHOW DATABASES") if name != database]
             ids = [own_id(connection) for connection in connections]
+            server = identify(connections[0])
+            as_data = _tables_as_data(connections[0], sections, server.flavour, reporter)
 
             def interrupt() -> None:
                 for number in ids:
@@ -150,12 +153,13 @@ def restore(
                 loader = Loader(
                     connections,
                     database,
-                    server=identify(connections[0]),
+                    server=server,
                     source_database=facts.database if facts else database,
                     other_schemas=others,
                     powerful=Grants.of(connections[0]).powerful,
                     events=events,
                     large_tables=[table.name for table in large_tables(sections)],
+                    as_data=as_data,
                     interrupt=interrupt,
                 )
                 loaded = loader.load(_until(cancellation, reporter.watch(text, "Loaded")))
@@ -166,6 +170,7 @@ def restore(
         sql=megabytes(loaded.sql_bytes),
         seconds=round(seconds, 1),
         rate=rate(loaded.sql_bytes, seconds),
+        rows_sent_as_data=loaded.rows_as_data or None,
         definers_mapped_to_this_account=loaded.definers_mapped,
         events_created_disabled=loaded.events_disabled,
         peak_memory=megabytes(peak_memory()),
@@ -186,13 +191,24 @@ def restore(
 
 @contextmanager
 def _connection(endpoint: Endpoint, database: str) -> Iterator[Connection[Any]]:
-    connection = endpoint.connect(database)
+    connection = endpoint.connect(database, sends_data=True)
     try:
         be_lenient(connection)
         yield connection
     finally:
         if connection.open:
             connection.close()
+
+
+def _tables_as_data(
+    connection: Connection[Any], sections: Sequence[Section], flavour: Flavour, reporter: Reporter
+) -> dict[str, int]:
+    """The large tables whose rows are sent as data, if the server takes any."""
+    tables = tables_as_data(large_tables(sections), flavour)
+    if tables and not takes_data(connection):
+        reporter.line("Rows go to the target as statements, which takes it longer: its local_infile is off")
+        return {}
+    return tables
 
 
 def _until(cancellation: Cancellation, chunks: Iterator[bytes]) -> Iterator[bytes]:

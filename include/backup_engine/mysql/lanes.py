@@ -49,7 +49,7 @@ class Lanes:
     def __init__(
         self,
         connections: Sequence[Connection[Any]],
-        execute: Callable[[Connection[Any], bytes, int], None],
+        execute: Callable[[Connection[Any], bytes, int], object],
         interrupt: Callable[[], object],
     ) -> None:
         self._first, *others = connections
@@ -86,25 +86,29 @@ class Lanes:
         self.run(statement, number)
         self._settings.append(statement)
 
-    def insert(self, statement: bytes, number: int) -> None:
-        """Run on a lane; waits while all lanes are busy and have their next statement.
+    def insert(self, size: int, number: int, load: Callable[[Connection[Any]], None]) -> None:
+        """Load rows on a lane; waits while all lanes are busy and have their next rows.
 
         Raises what an earlier statement has raised.
+
+        :param size: bytes that ``load`` holds.
+        :param number: of the statement of the dump that they come from.
         """
+        self._rows, self._builds = _unfinished(self._rows), _unfinished(self._builds)
         if self._pool is None:
-            self.run(statement, number)
+            load(self._first)
             return
         with self._less_in_hand:
-            self._less_in_hand.wait_for(lambda: not self._in_hand or self._in_hand + len(statement) <= self._most)
-            self._in_hand += len(statement)
-        self._rows, made = _unfinished(self._rows), len(self._settings)
+            self._less_in_hand.wait_for(lambda: not self._in_hand or self._in_hand + size <= self._most)
+            self._in_hand += size
+        made = len(self._settings)
 
         def work() -> None:
             try:
-                self._run_on_lane(statement, number, made)
+                load(self._lane_with_settings(number, made))
             finally:
                 with self._less_in_hand:
-                    self._in_hand -= len(statement)
+                    self._in_hand -= size
                     self._less_in_hand.notify()
 
         self._rows.append(self._pool.submit(work))
@@ -119,7 +123,7 @@ class Lanes:
         def work() -> None:
             # They began earlier, or are on this very thread's past: waiting for them cannot block them.
             if not any(row.exception() for row in rows):
-                self._run_on_lane(statement, number, made)
+                self._execute(self._lane_with_settings(number, made), statement, number)
 
         self._builds.append(self._pool.submit(work))
 
@@ -148,12 +152,15 @@ class Lanes:
             self._interrupt()
         self._pool.shutdown(wait=True)
 
-    def _run_on_lane(self, statement: bytes, number: int, made: int) -> None:
-        # Statements come to a thread in the dump's order, so its lane never is ahead of one.
+    def _lane_with_settings(self, number: int, made: int) -> Connection[Any]:
+        """The connection of a lane's thread, once it has made as many of the dump's settings.
+
+        Statements come to a thread in the dump's order, so its lane never is ahead of one.
+        """
         for setting in self._settings[self._lane.settings : made]:
             self._execute(self._lane.connection, setting, number)
         self._lane.settings = made
-        self._execute(self._lane.connection, statement, number)
+        return self._lane.connection
 
 
 def _unfinished(futures: list[Future[None]]) -> list[Future[None]]:

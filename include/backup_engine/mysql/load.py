@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from include.backup_engine.mysql.deferred import defer
 from include.backup_engine.mysql.fence import Charset, Fence, Kind
 from include.backup_engine.mysql.identifiers import QUOTED, without_own_schema
 from include.backup_engine.mysql.lanes import Lanes
+from include.backup_engine.mysql.row_sender import RowSender
 from include.backup_engine.mysql.server import quote, row
 from include.backup_engine.mysql.statements import split_statements
 from include.backup_engine.records import ServerIdentity
@@ -67,12 +68,16 @@ _CHARSETS: tuple[Charset, ...] = ("utf8", "other", "misleading")
 
 @dataclass
 class LoadFacts:
-    """What was loaded."""
+    """What was loaded.
+
+    :param rows_as_data: rows that were sent as data instead of in statements.
+    """
 
     statements: Counter[str] = field(default_factory=Counter)
     sql_bytes: int = 0
     definers_mapped: int = 0
     events_disabled: int = 0
+    rows_as_data: int = 0
 
 
 def be_lenient(connection: Connection[Any]) -> None:
@@ -95,6 +100,8 @@ class Loader:
     :param definers: ``map``: objects get the loading account as definer, and are counted; ``keep``: as dumped.
     :param events: ``disable``: events are created disabled; ``keep``: as dumped.
     :param large_tables: tables whose secondary indexes are built when their rows are in.
+    :param as_data: tables whose rows are sent as data (row_data.py), and how many rows each has. The dump must be one
+        that a backup of ours has written, and the server one that takes data.
     :param interrupt: ends what runs on the connections.
     """
 
@@ -110,6 +117,7 @@ class Loader:
         definers: Literal["map", "keep"] = "map",
         events: Literal["disable", "keep"] = "disable",
         large_tables: Collection[str] = (),
+        as_data: Mapping[str, int] | None = None,
         interrupt: Callable[[], object] = lambda: None,
     ) -> None:
         self._first = connections[0]
@@ -123,6 +131,7 @@ class Loader:
             database, source_database=source_database, other_schemas=other_schemas, flavour=server.flavour,
             version=server.version, powerful=powerful,
         )  # fmt: skip
+        self._rows = RowSender(self._first, self._lanes, server.flavour, as_data or {}, self._fence.admit, _run)
         self._definers = definers
         self._events = events
         self.facts = LoadFacts()
@@ -143,13 +152,23 @@ class Loader:
         return self.facts
 
     def _take(self, statement: bytes, number: int) -> None:
-        if not statement.startswith(b"INSERT INTO "):
-            statement = without_own_schema(statement, self._source)
-        kind, code = self._fence.admit(statement, number)
-        if kind == "skip" or (kind == "keys" and self._table.innodb):  # which has no use for DISABLE KEYS
-            return
+        if self._rows.gather(statement, number):
+            kind: Kind = "insert"
+        else:
+            self._rows.send(number)
+            if not statement.startswith(b"INSERT INTO "):
+                statement = without_own_schema(statement, self._source)
+            kind, code = self._fence.admit(statement, number)
+            if kind == "skip" or (kind == "keys" and self._table.innodb):  # which has no use for DISABLE KEYS
+                return
+            statement = self._execute(statement, kind, code, number)
+        self.facts.statements[kind] += 1
+        self.facts.sql_bytes += len(statement)
+
+    def _execute(self, statement: bytes, kind: Kind, code: bytes, number: int) -> bytes:
+        """Run what the fence has admitted, and say what that was in the end."""
         if kind == "insert":
-            self._lanes.insert(statement, number)
+            self._rows.insert(statement, number)
         elif kind == "setting":
             self._lanes.setting(statement, number)
             if _SESSION.search(code):
@@ -164,14 +183,15 @@ class Loader:
             elif kind == "alter_database":
                 statement = re.sub(QUOTED, quote(self._database).encode().replace(b"\\", b"\\\\"), code, count=1)
             self._lanes.run(statement, number)
-        self.facts.statements[kind] += 1
-        self.facts.sql_bytes += len(statement)
+        return statement
 
     def _begin_table(self, statement: bytes, number: int) -> None:
         self._end_table(number)
         statement = _ARCHIVE_COUNTER.sub(rb"\1", statement)
         deferred = defer(statement, self._large)
         self._table = _Table(deferred.keys, innodb=b"\n) ENGINE=InnoDB" in statement)
+        if self._table.innodb and b"SYSTEM VERSIONING" not in statement:
+            self._rows.expect(statement)
         if deferred.foreign_keys:
             self._foreign_keys.append(deferred.foreign_keys)
         self._lanes.run(deferred.create, number)
@@ -182,8 +202,11 @@ class Loader:
             self._table = _Table()
 
     def _finish(self, number: int) -> None:
+        self._rows.send(number)
         self._end_table(number)
         self._lanes.finish()
+        self._rows.check()
+        self.facts.rows_as_data = self._rows.sent
         if self._foreign_keys:
             self._lanes.run(b"SET FOREIGN_KEY_CHECKS = 0", number)  # the rows are a snapshot's: there is none to refuse
         for statement in self._foreign_keys:
@@ -202,6 +225,7 @@ class Loader:
                 "If you trust the backup all the same, decrypt it and load it by hand.",
             ) from None
         self._fence.obey(backslash_escapes=bool(escapes), ansi_quotes=bool(ansi_quotes), charset=_CHARSETS[charset])
+        self._rows.session_is_plain = bool(escapes) and _CHARSETS[charset] == "utf8"
 
     def _localise(self, statement: bytes, kind: Kind, number: int) -> bytes:
         """Definers and event states as this restore wants them."""
@@ -235,10 +259,10 @@ class _Table:
     innodb: bool = False
 
 
-def _run(connection: Connection[Any], statement: bytes, number: int) -> None:
+def _run(connection: Connection[Any], statement: bytes, number: int) -> int:
+    """Run a statement, and say how many rows it has changed."""
     try:
-        connection.query(statement)  # bytes pass through as they are
-        return
+        return int(connection.query(statement))  # bytes pass through as they are
     except pymysql.err.MySQLError as error:
         code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     except OSError:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import pymysql
 from pymysql.connections import Connection
+from pymysql.constants import CLIENT
 
 from include.backup_engine.errors import (
     BackupError,
@@ -73,9 +74,12 @@ class Endpoint:
             'Add {"ssl": {"ca": "/path/ca.pem"}} to its extra, or {"ssl_mode": "DISABLED"} to accept clear text.',
         )
 
-    def connect(self, database: str | None = None, *, read_timeout: int | None = None) -> Connection[Any]:
+    def connect(
+        self, database: str | None = None, *, read_timeout: int | None = None, sends_data: bool = False
+    ) -> Connection[Any]:
         """Open a connection: UTC, utf8mb4, no SQL mode, autocommit.
 
+        :param sends_data: whether LOAD DATA LOCAL may be asked for. The driver itself sends no file in any case.
         :raises SourceUnavailable: the server does not answer.
         :raises PreflightError: the server refuses the account or the database.
         """
@@ -103,6 +107,7 @@ class Endpoint:
                 read_timeout=read_timeout,
                 max_allowed_packet=1 << 30,
                 sql_mode="",
+                client_flag=CLIENT.LOCAL_FILES if sends_data else 0,
                 init_command="SET time_zone = '+00:00', wait_timeout = 86400, net_write_timeout = 3600",
                 **tls,
             )

@@ -76,7 +76,7 @@ def split_statements(chunks: Iterable[bytes]) -> Iterator[bytes]:
     :raises ContentIncomplete: the text ends inside a statement.
     """
     reader = _Reader()
-    for line in _lines(chunks):
+    for line in _lines(chunks, reader):
         if statement := reader.take(line):
             yield statement
     reader.end()
@@ -120,24 +120,35 @@ class _Reader:
         self._is_insert = line.startswith(_INSERT) and self._delimiter == b";"
         return not bare or bare == b"--" or bare.startswith((b"-- ", b"/*!999999\\-", b"/*M!999999\\-"))
 
+    @property
+    def is_in_rows(self) -> bool:
+        """Whether the lines that follow are rows, up to the first that ends with the delimiter."""
+        return self._is_insert and bool(self._lines)
+
     def end(self) -> None:
         """The text is at its end."""
         if self._lines:
             raise ContentIncomplete("The dump ends inside a statement.", "Use another backup, and report this one.")
 
 
-def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Lines with their newline. A line may span many chunks: it is joined once."""
+def _lines(chunks: Iterable[bytes], reader: _Reader) -> Iterator[bytes]:
+    """Lines with their newline; of an INSERT whose rows have lines of their own, all that follow at once.
+
+    A line may span many chunks: it is joined once.
+    """
     parts: list[bytes] = []
     for chunk in chunks:
-        lines = chunk.split(b"\n")
-        if len(lines) == 1:
-            parts.append(chunk)
-            continue
-        parts.append(lines[0])
-        yield b"".join(parts) + b"\n"
-        for line in lines[1:-1]:
-            yield line + b"\n"
-        parts = [lines[-1]] if lines[-1] else []
+        start = 0
+        while start < len(chunk):
+            mark = b";\n" if reader.is_in_rows else b"\n"
+            found = chunk.find(mark, start)
+            end = found + len(mark) if found >= 0 else 0
+            if reader.is_in_rows and parts and parts[-1].endswith(b";") and chunk.startswith(b"\n"):
+                end = 1
+            if not end:
+                parts.append(chunk[start:])
+                break
+            yield b"".join([*parts, chunk[start:end]])
+            parts, start = [], end
     if parts:
         yield b"".join(parts)

@@ -57,7 +57,9 @@ def restore_into(endpoint: Endpoint, database: str, taken: Taken) -> LoadFacts:
         rows(connection, f"DROP DATABASE IF EXISTS {quote(database)}")
         set_options(connection, "CREATE", database, census.charset, census.collation, census.comment)
     with ExitStack() as opened:
-        connections = [opened.enter_context(closing(endpoint.connect(database))) for _ in range(1 + LANES)]
+        connections = [
+            opened.enter_context(closing(endpoint.connect(database, sends_data=True))) for _ in range(1 + LANES)
+        ]
         for connection in connections:
             be_lenient(connection)
         others = [str(name) for (name,) in rows(connections[0], "SHOW DATABASES") if name != database]
@@ -69,6 +71,7 @@ def restore_into(endpoint: Endpoint, database: str, taken: Taken) -> LoadFacts:
             other_schemas=others,
             powerful=True,
             large_tables=[table.name for table in census.tables],  # whatever their size: small ones show as much
+            as_data={s.name: s.rows for s in taken.facts.stream.sections if s.kind == "table" and s.rows is not None},
         )
         return loader.load(decompress(taken.chunks, taken.compression))
 

@@ -27,6 +27,9 @@ class Server:
         if statement.startswith(b"bad"):
             raise LoadFailed(f"Statement {number} was refused.", "Do something.")
 
+    def insert(self, lanes: Lanes, statement: bytes, number: int) -> None:
+        lanes.insert(len(statement), number, lambda connection: self.execute(connection, statement, number))
+
     def interrupt(self) -> None:
         self.interrupted = True
         self.let_go.set()
@@ -39,7 +42,7 @@ def test_with_one_connection_everything_runs_at_once_and_in_order() -> None:
     server = Server()
     lanes = server.lanes(1)
     lanes.setting(b"set", 1)
-    lanes.insert(b"row", 2)
+    server.insert(lanes, b"row", 2)
     lanes.build(b"key", 3)
     assert server.log == [(0, b"set"), (0, b"row"), (0, b"key")]
     lanes.finish()
@@ -51,7 +54,7 @@ def test_a_lane_makes_every_setting_once_and_before_the_rows_that_follow_it() ->
     lanes = server.lanes(4)
     for number in range(300):
         lanes.setting(b"set %d" % number, number)
-        lanes.insert(b"row %d" % number, number)
+        server.insert(lanes, b"row %d" % number, number)
     lanes.finish()
     lanes.close()
     assert sum(statement.startswith(b"row") for _, statement in server.log) == 300
@@ -71,12 +74,12 @@ def test_a_lane_makes_every_setting_once_and_before_the_rows_that_follow_it() ->
 def test_an_index_is_built_when_the_rows_before_it_are_in_while_others_go_on() -> None:
     server = Server()
     lanes = server.lanes(3)
-    lanes.insert(b"hold a", 1)
+    server.insert(lanes, b"hold a", 1)
     lanes.build(b"key of a", 2)
     lanes.run(b"create b", 3)
     assert (0, b"create b") in server.log
     server.let_go.set()
-    lanes.insert(b"b", 4)
+    server.insert(lanes, b"b", 4)
     lanes.finish()
     lanes.close()
     order = [statement for _, statement in server.log]
@@ -87,9 +90,9 @@ def test_an_index_is_built_when_the_rows_before_it_are_in_while_others_go_on() -
 def test_rows_are_drained_but_not_index_builds() -> None:
     server = Server()
     lanes = server.lanes(3)
-    lanes.insert(b"a", 1)
+    server.insert(lanes, b"a", 1)
     lanes.build(b"hold key", 2)
-    lanes.insert(b"b", 3)
+    server.insert(lanes, b"b", 3)
     lanes.drain()
     order = [statement for _, statement in server.log]
     assert set(order) == {b"a", b"b"}
@@ -106,7 +109,7 @@ def test_no_more_is_in_hand_than_the_lanes_can_hold() -> None:
 
     def give() -> None:
         for number in range(20):
-            lanes.insert(row, number)
+            server.insert(lanes, row, number)
             given.append(number)
 
     thread = threading.Thread(target=give)
@@ -125,7 +128,7 @@ def test_a_statement_longer_than_all_that_may_wait_waits_until_it_is_alone() -> 
     server.let_go.set()
     lanes = server.lanes(2)
     for number in range(3):
-        lanes.insert(bytes(20 << 20), number)
+        server.insert(lanes, bytes(20 << 20), number)
     lanes.finish()
     lanes.close()
     assert len(server.log) == 3
@@ -134,8 +137,8 @@ def test_a_statement_longer_than_all_that_may_wait_waits_until_it_is_alone() -> 
 def test_a_failure_on_a_lane_is_raised_and_what_runs_is_interrupted() -> None:
     server = Server()
     lanes = server.lanes(3)
-    lanes.insert(b"hold", 6)
-    lanes.insert(b"bad", 7)
+    server.insert(lanes, b"hold", 6)
+    server.insert(lanes, b"bad", 7)
     with pytest.raises(LoadFailed, match="Statement 7"):
         while True:
             lanes.run(b"next", 9)

@@ -35,12 +35,13 @@ class Target:
         self._error = error
         self._mode = b""
 
-    def query(self, statement: bytes) -> None:
+    def query(self, statement: bytes) -> int:
         if self._error:
             raise self._error
         self.statements.append(statement)
         if found := MODE.search(statement):
             self._mode = found[1]
+        return 0
 
     @contextmanager
     def cursor(self) -> Iterator[Target]:
