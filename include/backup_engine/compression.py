@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any, Protocol
 
 import zstandard
@@ -96,7 +96,7 @@ class _ChunkReader(io.RawIOBase):
         return size
 
 
-def decompress(chunks: Iterable[bytes], compression: Compression) -> Iterator[bytes]:
+def decompress(chunks: Iterable[bytes], compression: Compression) -> Generator[bytes, None, None]:
     """The original stream, in chunks of at most 1 MiB whatever the ratio. No chunk is taken before it is needed.
 
     A zstd stream that is cut off ends early without an error, so callers compare the length with the sidecar's.

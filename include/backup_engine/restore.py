@@ -130,7 +130,7 @@ def restore(
     if tables:
         verified = verify_tables(backup, tables, policy, keyring, reporter)
     else:
-        verified = verify(backup, policy, keyring, reporter)
+        verified = verify(backup, policy, keyring, reporter, rows=False)
     facts = backup.facts
     sections = facts.stream.sections if facts else []
     text = backup.sql_of(verified.excerpt.names) if verified.excerpt else backup.sql_in(load_order(sections))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
 from dataclasses import dataclass
 
 from include.backup_engine.compression import decompress
@@ -82,7 +82,7 @@ class StoredBackup:
             self.opened.verify(self.ciphertext())
         return self.opened.plaintext(self.ciphertext())
 
-    def sql(self) -> Iterator[bytes]:
+    def sql(self) -> Generator[bytes, None, None]:
         """The dump's SQL text."""
         return decompress(self.compressed(), self.name.compression)
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator
+from contextlib import closing
 from dataclasses import replace
 
 from include.backup_engine.accounts import open_accounts
+from include.backup_engine.ahead import ahead
 from include.backup_engine.crypto.data_key import Keyring
 from include.backup_engine.errors import BackupError, ContentIncomplete, StoredCopyDiffers, UnsupportedFormat
 from include.backup_engine.excerpt import Excerpt, check_names
@@ -24,11 +26,15 @@ from include.backup_engine.records import Census, Record, StoredObject
 from include.backup_engine.report import Reporter, megabytes, peak_memory, rate
 from include.backup_engine.stored import StoredBackup
 
+_AHEAD = 4
+"""Blocks of the dump, of at most 1 MiB, that are decrypted and decompressed ahead."""
+
 
 class Verification(Record):
     """What was verified.
 
-    :param longest_statement: bytes of the longest line or statement, which the target must take in one packet.
+    :param longest_statement: bytes of the longest line or statement, which the target must take in one packet; 0: not
+        looked for.
     :param seconds: of reading, decrypting and checking.
     :param excerpt: what was read, when that was some tables only; ``None``: all.
     :param accounts: how many accounts of the server were read back; ``None``: none are kept with it, or not read.
@@ -59,19 +65,24 @@ class Verification(Record):
             )
 
 
-def verify(backup: StoredBackup, policy: Policy, keyring: Keyring, reporter: Reporter) -> Verification:
+def verify(
+    backup: StoredBackup, policy: Policy, keyring: Keyring, reporter: Reporter, *, rows: bool = True
+) -> Verification:
     """Verify everything that can be verified without a database.
 
+    :param rows: whether rows are counted, and the longest statement looked for; a restore counts them as it loads.
     :raises IntegrityError: by name what is wrong.
     """
     started = time.monotonic()
     _report_stored(backup, policy, keyring, reporter)
     with reporter.stage("Read back, decrypt, decompress, check"):
-        scanner, statements = StreamScanner(), LongestStatement()
+        scanner, statements = StreamScanner(rows=rows), LongestStatement()
         sql_bytes = 0
-        for piece in scanner.scan(reporter.watch(backup.sql(), "Checked", backup.sql_bytes)):
-            sql_bytes += len(piece.data)
-            statements.feed(piece.data)
+        with closing(ahead(backup.sql(), _AHEAD, lambda: None)) as text:
+            for piece in scanner.scan(reporter.watch(text, "Checked", backup.sql_bytes)):
+                sql_bytes += len(piece.data)
+                if rows:
+                    statements.feed(piece.data)
         _check_content(backup, scanner, sql_bytes)
     accounts, problem = _verify_accounts(backup, policy, keyring, reporter)
     tables = len(scanner.contents.tables)

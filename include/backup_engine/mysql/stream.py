@@ -44,7 +44,7 @@ class Piece:
 class DumpContents:
     """What was seen so far.
 
-    :param tables: rows per table; ``None``: its rows are not dumped, or written in a way that is not known here.
+    :param tables: rows per table; ``None``: not dumped, not counted, or written in a way that is not known here.
     :param row_hashes: of the same rows (stream_hash.py), where they are known.
     """
 
@@ -63,9 +63,13 @@ class DumpContents:
 
 
 class StreamScanner:
-    """Cuts a dump into sections and fills :attr:`contents` as it passes."""
+    """Cuts a dump into sections and fills :attr:`contents` as it passes.
 
-    def __init__(self) -> None:
+    :param rows: whether rows are counted and hashed, which is most of the work.
+    """
+
+    def __init__(self, *, rows: bool = True) -> None:
+        self._counts_rows = rows
         self.contents = DumpContents()
         self._starts: tuple[SectionKind, str] | None = ("settings", "")
         self._in_body = False
@@ -124,7 +128,7 @@ class StreamScanner:
         elif found := _ROWS.match(line):
             self._end_of_rows()
             self._table = _unquoted(found[1])
-            self._rows = StreamHash()
+            self._rows = StreamHash() if self._counts_rows else None
         elif line.startswith(_CODE) or _NAMED.match(line):
             return self._section(line)
         return None
