@@ -84,16 +84,19 @@ class RowData:
             " ORDER BY ordinal_position",
             (table,),
         )
-        types = {str(name): str(kind) for name, kind, generated, extra in found if not generated}
+        types = {str(name): str(kind) for name, kind, _, _ in found}
+        generated = {str(name) for name, _, expression, _ in found if expression}
         if head[2]:
             names = [unquoted(name[0]) for name in _NAME.finditer(head[2])]
+        elif any("INVISIBLE" in str(extra) for *_, extra in found):
+            return None
         else:
-            names = [str(name) for name, *_ in found]
-            if any("INVISIBLE" in str(extra) for *_, extra in found):
-                return None
+            names = list(types)
         fields, settings = [], []
         for number, name in enumerate(names):
-            if types.get(name) in _AS_WRITTEN:
+            if name in generated:  # MariaDB's dump has their values, too, and the server passes over them
+                fields.append(f"@field{number}")
+            elif types.get(name) in _AS_WRITTEN:
                 fields.append(quote(name))
             elif types.get(name) in _IN_HEX:
                 fields.append(f"@field{number}")

@@ -50,8 +50,9 @@ def take(endpoint: Endpoint, policy: SourcePolicy, **options: int) -> Taken:
         return Taken(chunks, source.facts(), policy.compression)
 
 
-def restore_into(endpoint: Endpoint, database: str, taken: Taken) -> LoadFacts:
-    """Load it into a new database."""
+def restore_into(endpoint: Endpoint, database: str, taken: Taken, *, as_data: bool = True) -> LoadFacts:
+    """Load it into a new database; rows go there as data where the server takes any."""
+    sections = taken.facts.stream.sections if as_data else []
     census = taken.facts.census
     with closing(endpoint.connect()) as connection:
         rows(connection, f"DROP DATABASE IF EXISTS {quote(database)}")
@@ -71,7 +72,7 @@ def restore_into(endpoint: Endpoint, database: str, taken: Taken) -> LoadFacts:
             other_schemas=others,
             powerful=True,
             large_tables=[table.name for table in census.tables],  # whatever their size: small ones show as much
-            as_data={s.name: s.rows for s in taken.facts.stream.sections if s.kind == "table" and s.rows is not None},
+            as_data={s.name: s.rows for s in sections if s.kind == "table" and s.rows is not None},
         )
         return loader.load(decompress(taken.chunks, taken.compression))
 

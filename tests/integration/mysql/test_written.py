@@ -142,7 +142,8 @@ def test_values_that_no_dump_keeps_are_no_difference(
     assert ("documents" in told) == (pair.flavour == "mysql" or fingerprints == "off"), told
     assert [line for line in comparison.not_compared if "lossy" in line and "the dump wrote others" in line] == []
     if pair.flavour == "mysql":
-        assert told.count("the dump wrote others, it may be because values of type") == 2, told
+        # Of JSON. A negative zero is lost in a statement, where it is 0 with a sign; sent as data it comes back.
+        assert told.count("the dump wrote others, it may be because values of type") == 1, told
 
 
 def test_only_what_is_not_proven_is_dumped_again_when_that_was_asked_for(taken: Taken) -> None:

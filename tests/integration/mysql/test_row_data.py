@@ -1,0 +1,190 @@
+"""Rows that are sent as data: what the server takes is what INSERTs would have given it, or they are run as INSERTs."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import pytest
+from pymysql.connections import Connection
+
+from include.backup_engine.mysql.row_data import RowData, takes_data
+from include.backup_engine.mysql.server import Endpoint, quote, rows
+from tests.integration.mysql.conftest import Pair
+from tests.integration.mysql.copies import compare, restore_into, source_policy, take
+
+COPY = "mirror_row_data"
+TABLES = [
+    "CREATE TABLE `we``ird, (name)` (`a, ``b` INT PRIMARY KEY, `c)` VARCHAR(99), `d` VARBINARY(9), `e` BIT(9))",
+    r"INSERT INTO `we``ird, (name)` VALUES (1, '),(', x'00', b'1'), (2, '\\', '', b'0'), (3, '\\N', NULL, NULL),"
+    r" (4, 'NULL', x'27', b'101010101'), (5, NULL, x'5C', b'1'), (6, '\'),\n(\0\r\Z\t\b', x'0A', NULL),"
+    r" (7, '', '0x', b'1'),"
+    r" (8, '''', x'FF', b'1'), (9, 'a\\''b', x'2C', b'1'), (10, ',', x'29', b'1'), (11, '(', x'28', b'1')",
+    "CREATE TABLE numbers (i BIGINT UNSIGNED PRIMARY KEY, d DECIMAL(65, 30), f FLOAT, g DOUBLE, y YEAR)",
+    "INSERT INTO numbers VALUES (0, -0.000000000000000000000000000001, 1e-30, -1.7976931348623157e308, 0),"
+    " (18446744073709551615, 99999999999999999999999999999999999.5, 3.25, 2.2250738585072014e-308, 2155)",
+    "CREATE TABLE moments (id INT PRIMARY KEY, a DATE, b DATETIME(6), c TIME(3), e ENUM('x', 'y,z'), s SET('p', 'q'))",
+    "INSERT INTO moments VALUES (1, '0000-00-00', '9999-12-31 23:59:59.999999', '-838:59:59', 'y,z', 'p,q'),"
+    " (2, '2026-02-00', '0001-01-01', '00:00:00.001', 'x', ''), (3, NULL, NULL, NULL, NULL, NULL)",
+    "CREATE TABLE made (id INT PRIMARY KEY, a INT, b INT AS (a + 1) STORED, c INT AS (a + 2) VIRTUAL, UNIQUE (b))",
+    "INSERT INTO made (id, a) VALUES (1, 5), (2, NULL), (3, -9)",
+    "CREATE TABLE old (id INT PRIMARY KEY, a VARCHAR(20) CHARACTER SET latin1, b CHAR(9) CHARACTER SET utf16,"
+    " c TEXT CHARACTER SET utf8mb4)",
+    "INSERT INTO old VALUES (1, 'Grüße', 'ä\U0001f3e5', '\U0001f3e5'), (2, '€', '', REPEAT('é),(', 9000))",
+    "CREATE TABLE counted (id INT AUTO_INCREMENT PRIMARY KEY, n INT)",
+    "INSERT INTO counted VALUES (7, 1), (9, 2)",
+]
+
+
+@pytest.fixture
+def database(source: Endpoint) -> Iterator[str]:
+    name = "row_data"
+    with closing(source.connect()) as connection:
+        rows(connection, f"DROP DATABASE IF EXISTS {name}")
+        rows(connection, f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+        rows(connection, f"USE {name}")
+        rows(connection, "SET sql_mode = ''")
+        for statement in TABLES:
+            rows(connection, statement)
+        yield name
+        rows(connection, f"DROP DATABASE {name}")
+
+
+def test_every_kind_of_value_arrives_as_it_was(source: Endpoint, database: str, scratch: Endpoint) -> None:
+    taken = take(source, source_policy(database))
+    facts = restore_into(scratch, COPY, taken)
+    assert facts.rows_as_data == sum(table.rows or 0 for table in taken.facts.census.tables) == 23
+    comparison = compare(taken, scratch, COPY)
+    assert comparison.equal, comparison.summary()
+
+
+@contextmanager
+def without_local_infile(pair: Pair) -> Iterator[None]:
+    [(before,)] = pair.scratch.sql("SELECT @@GLOBAL.local_infile")
+    pair.scratch.sql("SET GLOBAL local_infile = OFF")
+    try:
+        yield
+    finally:
+        pair.scratch.sql(f"SET GLOBAL local_infile = {before}")
+
+
+def test_a_server_that_takes_no_data_gets_statements(
+    source: Endpoint, database: str, scratch: Endpoint, pair: Pair
+) -> None:
+    taken = take(source, source_policy(database))
+    with without_local_infile(pair), closing(scratch.connect()) as connection:
+        assert not takes_data(connection)
+        facts = restore_into(scratch, COPY, taken)  # as if nobody had asked
+    assert facts.rows_as_data == 0
+    assert compare(taken, scratch, COPY).equal
+
+
+def test_what_the_server_would_take_with_a_warning_is_taken_back(scratch: Endpoint, pair: Pair) -> None:
+    with closing(scratch.connect(sends_data=True)) as connection:
+        rows(connection, f"DROP DATABASE IF EXISTS {quote(COPY)}")
+        rows(connection, f"CREATE DATABASE {quote(COPY)} CHARACTER SET utf8mb4")
+        connection.select_db(COPY)
+        rows(connection, "CREATE TABLE t (id INT PRIMARY KEY, n TINYINT, c VARCHAR(3)) ENGINE=InnoDB")
+        data = RowData.of(connection, pair.flavour, b"INSERT INTO `t` VALUES (1,1,'a')")
+        assert data is not None
+        for bad in (b"(1,1,'a'),(1,2,'b')", b"(1,300,'a')", b"(1,1,'abcd')", b"(1,1)", b"(1,1,'a',2)", b"(1,'x','a')"):
+            rows(connection, "START TRANSACTION")
+            assert data.send(connection, [b"INSERT INTO `t` VALUES " + bad]) is None, bad
+            rows(connection, "ROLLBACK")
+        rows(connection, "START TRANSACTION")
+        assert data.send(connection, [b"INSERT INTO `t` VALUES (1,1,'a'),(2,2,'b')"]) == 2
+        rows(connection, "COMMIT")
+        assert rows(connection, "SELECT * FROM t") == [(1, 1, "a"), (2, 2, "b")]
+        for statement in (b"INSERT INTO `t` VALUES (3,DEFAULT,'a')", b"INSERT INTO `u` VALUES (3,1,'a')"):
+            assert not data.fits(statement)
+
+
+@pytest.mark.parametrize("columns", ["id INT, g POINT", "id INT, h INT INVISIBLE"])
+def test_columns_that_are_read_otherwise_go_as_statements(scratch: Endpoint, pair: Pair, columns: str) -> None:
+    with closing(scratch.connect(sends_data=True)) as connection:
+        rows(connection, f"DROP DATABASE IF EXISTS {quote(COPY)}")
+        rows(connection, f"CREATE DATABASE {quote(COPY)}")
+        connection.select_db(COPY)
+        rows(connection, f"CREATE TABLE t ({columns})")
+        assert RowData.of(connection, pair.flavour, b"INSERT INTO `t` VALUES (1,1)") is None
+        assert RowData.of(connection, pair.flavour, b"INSERT INTO `t` (`id`, `nobody`) VALUES (1,1)") is None
+        assert RowData.of(connection, pair.flavour, b"INSERT INTO `t` (`id`) VALUES (1)") is not None
+
+
+class _Thief(threading.Thread):
+    """Stands between a client and its server, and answers the client's next query with a request for a file."""
+
+    def __init__(self, server: str, wanted: Path) -> None:
+        super().__init__(daemon=True)
+        self._server = server
+        self._wanted = str(wanted).encode()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.ask = False
+        self.got = b""
+
+    def run(self) -> None:
+        client, _ = self._listener.accept()
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(self._server)
+        threading.Thread(target=self._answers, args=(server, client), daemon=True).start()
+        while data := self._next(client):
+            if self.ask:
+                self.got += data
+                if data[3] == 0:  # a query
+                    request = b"\xfb" + self._wanted
+                    client.sendall(len(request).to_bytes(3, "little") + b"\x01" + request)
+            else:
+                server.sendall(data)
+
+    @staticmethod
+    def _next(client: socket.socket) -> bytes:
+        try:
+            return client.recv(1 << 16)
+        except ConnectionError:  # it has given up in the middle of an answer
+            return b""
+
+    @staticmethod
+    def _answers(server: socket.socket, client: socket.socket) -> None:
+        while data := server.recv(1 << 16):
+            client.sendall(data)
+
+
+@pytest.fixture
+def thief(pair: Pair, tmp_path: Path) -> _Thief:
+    secret = tmp_path / "secret"
+    secret.write_text("the data key")
+    thief = _Thief(str(pair.scratch.endpoint.socket), secret)
+    thief.start()
+    return thief
+
+
+@contextmanager
+def robbed(thief: _Thief) -> Iterator[Connection[Any]]:
+    """A connection that may send data, to a server that asks for a file."""
+    endpoint = Endpoint(host="127.0.0.1", port=thief.port, user="root")
+    connection = endpoint.connect(sends_data=True, read_timeout=1)
+    thief.ask = True
+    try:
+        yield connection
+    finally:
+        if connection.open:
+            connection.close()
+    assert b"the data key" not in thief.got
+
+
+def test_no_query_sends_a_file_to_a_server_that_asks_for_one(thief: _Thief) -> None:
+    with robbed(thief) as connection, pytest.raises((RuntimeError, pymysql.err.MySQLError)):
+        connection.query("SELECT 1")
+
+
+def test_whatever_file_a_server_asks_for_it_gets_the_rows(thief: _Thief) -> None:
+    data = RowData(b"INSERT INTO `t` VALUES ", b"LOAD DATA")
+    with robbed(thief) as connection:
+        assert data.send(connection, [b"INSERT INTO `t` VALUES (1)"]) is None  # it never says that it has taken them
+    assert b"(1)" in thief.got
