@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable
+from itertools import product
 
 import pytest
 from hypothesis import example, given
@@ -83,6 +84,25 @@ def expected(rows: list[Row]) -> tuple[int, str]:
     return len(rows), f"1:{sum(xxh3_64_intdigest(row_text(row)) for row in rows) % 2**64:016x}"
 
 
+def read_slowly(text: bytes) -> tuple[int, str]:
+    """Rows and hash of a dump on one line, byte by byte."""
+    rows: list[bytes] = []
+    for line in text.split(b"\n"):
+        position = line.find(b" VALUES (") + len(b" VALUES ") if line.startswith(b"INSERT INTO ") else len(line)
+        while line[position : position + 1] == b"(":
+            start, inside = position + 1, False
+            while inside or line[position : position + 1] != b")":
+                inside ^= line[position : position + 1] == b"'"
+                position += 2 if line[position : position + 1] == b"\\" else 1
+            rows.append(line[start:position])
+            position += 2
+    return len(rows), f"1:{sum(map(xxh3_64_intdigest, rows)) % 2**64:016x}"
+
+
+def pieces(text: bytes, size: int) -> list[bytes]:
+    return [text[start : start + size] for start in range(0, len(text), size)]
+
+
 def cut(text: bytes, borders: Iterable[int]) -> list[bytes]:
     ends = sorted(border % (len(text) + 1) for border in borders)
     return [text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True)]
@@ -112,6 +132,67 @@ def test_every_change_shows(rows: list[Row], data: st.DataObject) -> None:
     altered = [*lost, (*rows[victim][:-1], data.draw(values.filter(lambda v: written(v) != written(rows[victim][-1]))))]
     found = {hashed([dump(some, "one line", 3)])[1] for some in (rows, lost, doubled, altered)}
     assert len(found) == 4
+
+
+@given(tables.filter(lambda rows: len(rows) < 7), st.integers(1, 5), st.sampled_from([stream_hash._LONG, 5]))
+@example([(1, "a),("), (2, "b")], 2, 5)
+@example([("),(", 1), ("),(", 1)], 2, 5)
+@example([(1, ","), (2, ")"), (",", 3), (")),((", 4)], 4, 5)
+@example([("x" * 30, 1), ("x" * 30, "y),(" * 9)], 5, 5)
+@example([("'),(\\", None), (1, 2), (3, 4), ("\\", "),('"), (5, 6)], 5, 1 << 16)
+@example(
+    [(0, b"\xab" * 60, "),(" * 3), (1, b"\xab" * 60, "),("), (None, None, None), (4, 5, 6), (7, 8, "),(")], 5, 1 << 16
+)
+def test_chunks_of_every_size_are_read_as_byte_by_byte(rows: list[Row], per_insert: int, long: int) -> None:
+    text = dump(rows, "one line", per_insert)
+    assert read_slowly(text) == expected(rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream_hash, "_LONG", long)
+        for size in range(1, len(text) + 1):
+            assert hashed(pieces(text, size)) == expected(rows)
+
+
+@pytest.mark.parametrize("before", [(), (1,), (None, "x")])
+@pytest.mark.parametrize("after", [(), (1,), ("x", None)])
+def test_every_short_string_in_every_column(before: Row, after: Row) -> None:
+    for length in range(6):
+        for text in map("".join, product("'\\),(", repeat=length)):
+            row = (*before, text, *after)
+            numbers = (7,) * len(row)
+            rows: list[Row] = [numbers, row, numbers, (f"a{text}b",) * len(row), row, numbers, numbers]
+            assert hashed([dump(rows, "one line", 9)]) == expected(rows)
+            if length < 4:
+                assert hashed(pieces(dump(rows, "one line", 9), 1)) == expected(rows)
+
+
+def test_quotes_are_counted_only_where_they_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table's text changes to what could be borders, and back."""
+    counted, count = [], stream_hash._odd_quotes
+
+    def noted(rows: list[bytes], text: bytes) -> list[int]:
+        counted.append(len(text))
+        return count(rows, text)
+
+    monkeypatch.setattr(stream_hash, "_odd_quotes", noted)
+    notes: list[Row] = [(number, None, "it's (a), b\\", "", b"\x00'") for number in range(10_000)]
+    numbers: list[Row] = [(number, None, 17) for number in range(20_000)]
+    plain = [*notes, *numbers, *notes]
+    assert hashed(pieces(dump(plain, "one line", 777), 1 << 16)) == expected(plain)
+    assert not counted
+    hostile: list[Row] = [*plain, (1, "),("), *numbers, *numbers, (2, "),(", 3), *plain]
+    text = dump(hostile, "one line", len(hostile))
+    assert hashed(pieces(text, 1 << 16)) == expected(hostile)
+    assert 2 <= len(counted) <= 4
+    assert sum(counted) < len(text) / 3
+
+
+def test_a_quote_that_is_far_away_costs_no_more() -> None:
+    """Looking for it from each border would take time with the square of their number."""
+    text = b"\nINSERT INTO `t` VALUES (" + (b"1),(" * 15_000 + b"'a'),(") * 60 + b"1);\n"
+    found, started = StreamHash(), time.process_time()
+    found.feed(text)
+    assert time.process_time() - started < 3  # it takes a third of a second
+    assert found.rows == 15_001 * 60 + 1
 
 
 def test_equal_rows_do_not_cancel_each_other() -> None:
