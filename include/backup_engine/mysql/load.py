@@ -44,6 +44,8 @@ _EVENT_STATUS = re.compile(
 _ARCHIVE_COUNTER = re.compile(rb"(\n\) ENGINE=ARCHIVE) AUTO_INCREMENT=\d+")
 # What a server may forbid to new tables or add to them, although its source did not (MySQL only).
 _STRICTER = (b"sql_require_primary_key", b"sql_generate_invisible_primary_key", b"restrict_fk_on_non_standard_key")
+_CREATE = re.compile(rb"CREATE (?:TABLE|SEQUENCE) (" + QUOTED + rb")")
+_DROP = re.compile(rb"DROP (?:TABLE|SEQUENCE) IF EXISTS (" + QUOTED + rb")")
 _SESSION = re.compile(rb"SQL_MODE|CHARACTER_SET|NAMES", re.IGNORECASE)
 # As numbers: a text would arrive in a character set that the dump has set. The last column: 2 for character sets in
 # which the second byte of a character may look like a quote or a backslash.
@@ -91,7 +93,7 @@ def be_lenient(connection: Connection[Any]) -> None:
 
 
 class Loader:
-    """Runs a dump's statements against one database.
+    """Runs a dump's statements against one database, which is empty.
 
     :param connections: their default database is the target, they commit each statement. With more than one, rows
         are loaded side by side, and a dump's own transactions are passed over.
@@ -124,6 +126,7 @@ class Loader:
         self._lanes = Lanes(connections, _run, interrupt)
         self._large = frozenset(large_tables)
         self._table = _Table()
+        self._created: set[bytes] = set()
         self._foreign_keys: list[bytes] = []
         self._database = database
         self._source = source_database
@@ -159,11 +162,18 @@ class Loader:
             if not statement.startswith(b"INSERT INTO "):
                 statement = without_own_schema(statement, self._source)
             kind, code = self._fence.admit(statement, number)
-            if kind == "skip" or (kind == "keys" and self._table.innodb):  # which has no use for DISABLE KEYS
+            if kind == "skip" or self._is_pointless(kind, code):
                 return
             statement = self._execute(statement, kind, code, number)
         self.facts.statements[kind] += 1
         self.facts.sql_bytes += len(statement)
+
+    def _is_pointless(self, kind: Kind, code: bytes) -> bool:
+        """Whether a statement would do nothing. To drop a table that is not there costs MariaDB a write to its disk."""
+        if kind == "keys":
+            return self._table.innodb  # which has no use for DISABLE KEYS
+        dropped = _DROP.match(code)
+        return dropped is not None and dropped[1] not in self._created
 
     def _execute(self, statement: bytes, kind: Kind, code: bytes, number: int) -> bytes:
         """Run what the fence has admitted, and say what that was in the end."""
@@ -174,6 +184,8 @@ class Loader:
             if _SESSION.search(code):
                 self._look_at_session()
         elif kind == "table":
+            if created := _CREATE.match(code):
+                self._created.add(created[1])
             self._begin_table(statement, number)
         else:
             if kind != "run":

@@ -116,7 +116,8 @@ class RowData:
 
     def fits(self, insert: bytes) -> bool:
         """Whether a statement holds rows of this table, and nothing that only SQL can say."""
-        return insert.startswith(self.head) and not _DEFAULT.search(insert)
+        # "in" first: it is twenty times as quick as the expression.
+        return insert.startswith(self.head) and not (b"DEFAULT" in insert and _DEFAULT.search(insert))
 
     def send(self, connection: Connection[Any], inserts: Sequence[bytes]) -> int | None:
         """Load the rows of some INSERTs, which must be in a transaction of their own.

@@ -429,3 +429,10 @@ def test_the_refused_object_is_named(statement: str, named: str) -> None:
         with pytest.raises(LoadFailed, match=r"refused statement 1 \(") as caught:
             loader(Target(pymysql.err.OperationalError(1146, "x")), definers=definers).load([code(statement).encode()])
         assert f"({named}) with error 1146" in caught.value.cause
+
+
+def test_only_what_was_created_is_dropped() -> None:
+    """An old dump makes a table in place of each view, and drops it again."""
+    dropped, created = "/*!50001 DROP TABLE IF EXISTS `v`*/", "/*!50001 CREATE TABLE `v` (\n  `a` int\n)*/"
+    statements = load(f"DROP TABLE IF EXISTS `v`;\n{dropped};\n{created};\n{dropped};\nDROP VIEW IF EXISTS `v`;\n")
+    assert statements == [created.encode(), dropped.encode(), b"DROP VIEW IF EXISTS `v`"]
