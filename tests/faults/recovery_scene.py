@@ -23,59 +23,28 @@ from include.backup_engine.store.catalog import Catalog
 from include.backup_engine.stored import open_stored
 from include.backup_engine.swap import Swapped
 from tests.demo.stack import create_account
+from tests.faults.bad_day import create, damage, flavour_of
 from tests.faults.gate import Gate
 from tests.faults.recovery_run import DATABASE, Order, recover
+from tests.servers.database import Database
 from tests.servers.localstack import Aws
-from tests.servers.mariadb import MariaDB
 from tests.servers.processes import ROOT
 
 _PASSWORD = "s3cret-of-the-recovery-account"
-_GOOD_DAYS = """
-    CREATE TABLE patients (id INT PRIMARY KEY, name VARCHAR(80), changes INT DEFAULT 0);
-    CREATE TABLE visits (id INT PRIMARY KEY, patient INT, note TEXT, KEY (patient),
-        CONSTRAINT visit_of FOREIGN KEY (patient) REFERENCES patients (id));
-    CREATE TABLE wards (id INT PRIMARY KEY);
-    CREATE SEQUENCE numbers;
-    CREATE TABLE audit_log (id BIGINT DEFAULT NEXTVAL(numbers) PRIMARY KEY, what TEXT);
-    INSERT INTO patients SELECT seq, CONCAT('patient ', seq), 0 FROM seq_1_to_500;
-    INSERT INTO visits SELECT seq, 1 + seq % 500, REPEAT(MD5(seq), 8) FROM seq_1_to_8000;
-    INSERT INTO audit_log (what) SELECT MD5(seq) FROM seq_1_to_500;
-    CREATE FUNCTION visits_of (who INT) RETURNS INT READS SQL DATA RETURN (SELECT COUNT(*) FROM visits
-        WHERE patient = who);
-    CREATE PROCEDURE forget_visits () DELETE FROM visits;
-    CREATE VIEW frequent_patients AS SELECT name FROM patients WHERE visits_of(id) > 1;
-    CREATE VIEW names AS SELECT name FROM patients;
-    CREATE TRIGGER patients_change BEFORE UPDATE ON patients FOR EACH ROW SET NEW.changes = OLD.changes + 1;
-    CREATE TRIGGER visits_note BEFORE INSERT ON visits FOR EACH ROW SET NEW.note = COALESCE(NEW.note, '-');
-    CREATE EVENT every_night ON SCHEDULE EVERY 1 DAY DO CALL forget_visits();
-    CREATE EVENT paused ON SCHEDULE EVERY 1 DAY DISABLE DO CALL forget_visits()
-"""
-_BAD_DAY = """
-    DELETE FROM visits LIMIT 50;
-    UPDATE patients SET name = CONCAT(name, ' (old)');
-    DROP TABLE IF EXISTS audit_log;
-    CREATE OR REPLACE TABLE scratchpad (id INT PRIMARY KEY, t TEXT);
-    INSERT INTO scratchpad VALUES (1, 'new since the backup');
-    CREATE OR REPLACE TRIGGER scratchpad_check BEFORE INSERT ON scratchpad FOR EACH ROW SET NEW.t = UPPER(NEW.t);
-    CREATE OR REPLACE VIEW drafts AS SELECT t FROM scratchpad;
-    CREATE OR REPLACE VIEW names AS SELECT name, changes FROM patients;
-    CREATE OR REPLACE FUNCTION visits_of (who INT) RETURNS INT READS SQL DATA RETURN 2;
-    CREATE OR REPLACE EVENT tomorrow ON SCHEDULE AT '2037-01-01 00:00:00' DO DELETE FROM scratchpad
-"""
 
 
 class RecoveryScene:
-    """A server of its own.
+    """A server on which nothing else is of interest meanwhile.
 
     :ivar gate: stands between the recoveries and the server.
     """
 
-    def __init__(self, server: MariaDB, aws: Aws, gate: Gate) -> None:
+    def __init__(self, server: Database, aws: Aws, gate: Gate) -> None:
         self.server = server
         self.gate = gate
         create_account(server, "recovery_account.sql", "recovery", _PASSWORD)
-        server.sql(f"ALTER USER recovery@'%' REQUIRE NONE;CREATE DATABASE {DATABASE}")
-        server.sql(_GOOD_DAYS, database=DATABASE)
+        server.sql("ALTER USER recovery@'%' REQUIRE NONE")
+        create(server, DATABASE)
         policy = Policy.model_validate(
             {
                 "version": 1,
@@ -101,7 +70,7 @@ class RecoveryScene:
 
     def bad_day(self) -> Census:
         """Rows are lost, a table is dropped, another one is new, code is changed; returns what there is then."""
-        self.server.sql(_BAD_DAY, database=DATABASE)
+        damage(self.server, DATABASE)
         return self.census(DATABASE)
 
     # Recoveries -------------------------------------------------------------------------------------------
@@ -151,7 +120,7 @@ class RecoveryScene:
         """Definitions, rows and fingerprints of a database."""
         root = Endpoint(unix_socket=str(self.server.endpoint.socket), user="root").connect(database)
         with root:
-            return add_fingerprints([root], database, take_census(root, "mariadb", database))
+            return add_fingerprints([root], database, take_census(root, flavour_of(self.server), database))
 
     def differences(self, expected: Census, database: str = DATABASE) -> list[str]:
         """What of a database is not as expected."""
@@ -174,6 +143,11 @@ class RecoveryScene:
         with self._last.endpoint.connect() as connection:
             assert leftovers(connection, DATABASE, "incoming") == []
             assert not any(JOURNAL in tables_of(connection, before) for before in befores)
+
+    def close(self) -> None:
+        """Remove everything."""
+        self.forget()
+        self.server.sql(f"DROP DATABASE {DATABASE}; DROP USER recovery@'%'")
 
     def forget(self) -> None:
         """Drop all databases beside the target."""

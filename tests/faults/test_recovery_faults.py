@@ -11,12 +11,26 @@ import pytest
 from include.backup_engine.errors import BackupError, LoadFailed, RecoveryFailed, SourceUnavailable
 from tests.faults.gate import Gate
 from tests.faults.recovery_scene import RecoveryScene
+from tests.servers.database import Database
 from tests.servers.localstack import Aws
 from tests.servers.mariadb import MariaDB
 from tests.servers.processes import wait_until
 
 _INCOMING, _BEFORE = "`surgicase_incoming_", "`surgicase_before_"
 _DROPS_TRIGGER = "DROP TRIGGER IF EXISTS `surgicase`."
+
+
+@pytest.fixture(scope="module", params=["fragile_mariadb_11", "fragile_mysql"], ids=["mariadb-11", "mysql"])
+def scene_of_others(request: pytest.FixtureRequest, aws: Aws) -> Iterator[RecoveryScene]:
+    server: Database = request.getfixturevalue(request.param)
+    with Gate(server.endpoint.port) as gate, closing(RecoveryScene(server, aws, gate)) as scene:
+        yield scene
+
+
+@pytest.fixture
+def other_target(scene_of_others: RecoveryScene) -> Iterator[RecoveryScene]:
+    yield scene_of_others
+    scene_of_others.forget()
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +69,14 @@ def test_killed_before_the_target_is_touched(target: RecoveryScene, statement: s
 
 
 def test_killed_when_the_triggers_of_the_target_are_gone(target: RecoveryScene) -> None:
+    killed_when_triggers_are_gone(target)
+
+
+def test_p36_killed_when_the_triggers_are_gone_on_other_servers(other_target: RecoveryScene) -> None:
+    killed_when_triggers_are_gone(other_target)
+
+
+def killed_when_triggers_are_gone(target: RecoveryScene) -> None:
     moved_on = target.bad_day()
     target.killed_at(_DROPS_TRIGGER, _DROPS_TRIGGER)
     assert all(line.startswith("trigger ") and line.endswith(" is missing") for line in target.differences(moved_on))
@@ -73,6 +95,14 @@ def test_killed_when_the_triggers_of_the_target_are_gone(target: RecoveryScene) 
     ],
 )
 def test_killed_after_the_rename(target: RecoveryScene, statement: str) -> None:
+    killed_after_the_rename(target, statement)
+
+
+def test_p36_killed_after_the_rename_on_other_servers(other_target: RecoveryScene) -> None:
+    killed_after_the_rename(other_target, " VIEW `names`")
+
+
+def killed_after_the_rename(target: RecoveryScene, statement: str) -> None:
     moved_on = target.bad_day()
     target.killed_at("RENAME TABLE", statement)
     tables = [line for line in target.differences(target.backup) if line.startswith("table ")]
@@ -118,6 +148,14 @@ def test_the_connections_of_the_load_are_killed(target: RecoveryScene) -> None:
     ],
 )
 def test_the_server_is_killed(target: RecoveryScene, statements: list[str]) -> None:
+    server_is_killed(target, statements)
+
+
+def test_p36_the_server_is_killed_in_the_swap_on_other_servers(other_target: RecoveryScene) -> None:
+    server_is_killed(other_target, [_DROPS_TRIGGER, _DROPS_TRIGGER])
+
+
+def server_is_killed(target: RecoveryScene, statements: list[str]) -> None:
     moved_on = target.bad_day()
     target.at(lambda: target.server.signal(signal.SIGKILL), *statements)
     with pytest.raises(BackupError) as raised:
