@@ -9,12 +9,15 @@ from typing import Any
 from pymysql.connections import Connection
 
 from include.backup_engine.mysql.fence import lies_elsewhere
-from include.backup_engine.mysql.server import quote, rows, shown
+from include.backup_engine.mysql.server import identify, quote, rows, shown
 
 # The two that every server has (MySQL manual, "CREATE TABLE", TABLESPACE).
 _TABLESPACE = re.compile(
     r"^\) /\*!50100 TABLESPACE `(?!innodb_system`|innodb_file_per_table`)((?:[^`]|``)+)`", re.MULTILINE
 )
+
+# What mysql_real_escape_string() escapes (MySQL C API; a name cannot hold NUL).
+_ESCAPED = re.compile(r"""['"\\\n\r\x1a]""")
 
 
 def not_dumpable(connection: Connection[Any], database: str, excluded: Collection[str]) -> list[tuple[str, str]]:
@@ -49,7 +52,23 @@ def not_dumpable(connection: Connection[Any], database: str, excluded: Collectio
             for kind, name in broken
             if name not in excluded
         ]
+        + _events_under_an_escaped_name(connection, database)
     )
+
+
+def _events_under_an_escaped_name(connection: Connection[Any], database: str) -> list[tuple[str, str]]:
+    """MariaDB's program selects the database by its escaped name once it has found an event (error 1049)."""
+    if not _ESCAPED.search(database) or identify(connection).flavour != "mariadb":
+        return []
+    if not rows(connection, "SELECT 1 FROM information_schema.events WHERE event_schema = %s LIMIT 1", (database,)):
+        return []
+    return [
+        (
+            f"name of the database {database} has a quote or a backslash, and MariaDB's dump program finds no events"
+            " under such a name",
+            "Give the database another name, or keep its events elsewhere: without events it can be backed up.",
+        )
+    ]
 
 
 def _other_code(connection: Connection[Any], database: str) -> list[tuple[str, str]]:
@@ -92,7 +111,8 @@ def tables_elsewhere(connection: Connection[Any], database: str, excluded: Colle
                 " Exclude the table, or load the backup by hand"
             )
         if space := _TABLESPACE.search(text):
+            label = space[1].replace("``", "`")
             findings.append(
-                f"The table {name} lies in the tablespace {space[1]}: only a server that has one takes this backup"
+                f"The table {name} lies in the tablespace {label}: only a server that has one takes this backup"
             )
     return findings

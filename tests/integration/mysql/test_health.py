@@ -7,12 +7,12 @@ from contextlib import closing
 
 import pytest
 
-from include.backup_engine.errors import RestoreRefused
+from include.backup_engine.errors import LoadFailed, RestoreRefused
 from include.backup_engine.mysql.health import Health, bound_code, check_health
 from include.backup_engine.mysql.obstacles import tables_elsewhere
-from include.backup_engine.mysql.server import Endpoint, rows
+from include.backup_engine.mysql.server import Endpoint, quote, rows
 from tests.integration.mysql.conftest import MARIADB, Pair
-from tests.integration.mysql.copies import restore_into, source_policy, take
+from tests.integration.mysql.copies import compare, restore_into, source_policy, take
 
 Check = Callable[..., Health]
 PARENT = "CREATE TABLE p (a int, b int, PRIMARY KEY (a, b)) ENGINE=InnoDB"
@@ -128,6 +128,35 @@ def test_tables_whose_content_lies_elsewhere_are_named(source: Endpoint, databas
         assert tables_elsewhere(connection, database, ["many"]) == []
     with pytest.raises(RestoreRefused, match=r"creates a table whose content lies elsewhere \(UNION\)"):
         restore_into(scratch, "mirror_copy", take(source, source_policy(database)))
+
+
+@pytest.mark.servers("mysql")
+def test_tables_in_a_tablespace_of_their_own_are_named(
+    source: Endpoint, database: str, scratch: Endpoint, pair: Pair
+) -> None:
+    space = "mirror `space`"
+    pair.source.sql(f"CREATE TABLESPACE {quote(space)} ADD DATAFILE 'mirror_space.ibd'")
+    try:
+        pair.source.sql(
+            f"CREATE TABLE within (a int) TABLESPACE {quote(space)};"
+            "CREATE TABLE alone (a int) TABLESPACE innodb_file_per_table;"
+            "CREATE TABLE `with all` (a int) TABLESPACE innodb_system",
+            database=database,
+        )
+        with closing(source.connect(database)) as connection:
+            assert tables_elsewhere(connection, database, []) == [
+                f"The table within lies in the tablespace {space}: only a server that has one takes this backup"
+            ]
+            assert tables_elsewhere(connection, database, ["within"]) == []
+        taken = take(source, source_policy(database))
+        with pytest.raises(LoadFailed, match="with error 3510"):  # ER_TABLESPACE_MISSING_WITH_NAME
+            restore_into(scratch, "mirror_copy", taken)
+        restore_into(source, "mirror_copy", taken)
+        assert compare(taken, source, "mirror_copy").equal
+        restore_into(scratch, "mirror_copy", take(source, source_policy(database, exclude_tables=("within",))))
+    finally:
+        pair.source.sql(f"DROP DATABASE IF EXISTS mirror_copy; DROP TABLE {database}.within")
+        pair.source.sql(f"DROP TABLESPACE {quote(space)}")
 
 
 @MARIADB
