@@ -24,7 +24,7 @@ _GOOD_DAYS = [
     "CREATE TABLE wards (id INT PRIMARY KEY)",
     f"INSERT INTO patients VALUES {_PATIENTS}",
     "INSERT INTO visits SELECT id + 500 * n, id, REPEAT(SHA2(id + 500 * n, 256), 4)"
-    f" FROM patients, ({_SIXTEEN}) AS sixteen",
+    f" FROM patients, ({_SIXTEEN}) AS sixteen ORDER BY 1",
     "INSERT INTO audit_log (what) SELECT SHA2(id, 256) FROM patients",
     "CREATE FUNCTION visits_of (who INT) RETURNS INT READS SQL DATA RETURN (SELECT COUNT(*) FROM visits"
     " WHERE patient = who)",
