@@ -21,6 +21,7 @@ from include.backup_engine.crypto.sidecar import BackupFacts
 from include.backup_engine.errors import BackupError
 from include.backup_engine.mysql.client import find_dump_program
 from include.backup_engine.mysql.dump import Dump, row_arguments
+from include.backup_engine.mysql.extent import can_be_compared
 from include.backup_engine.mysql.server import Endpoint, identify, rows
 from include.backup_engine.mysql.stream_hash import VERSION
 from include.backup_engine.records import Census, DumpAgain, ServerIdentity, SourceFacts
@@ -42,7 +43,11 @@ class Written:
     @classmethod
     def of(cls, facts: SourceFacts | BackupFacts, which: DumpAgain) -> Written:
         """As a backup records it; one from before the hash has none."""
-        unproven = {table.name for table in facts.census.tables if table.fingerprint is None or table.note}
+        unproven = {
+            table.name
+            for table in facts.census.tables
+            if table.note or not (table.fingerprint and can_be_compared(table))
+        }
         return cls(
             {
                 section.name: section.rows_hash

@@ -8,7 +8,7 @@ from typing import Any
 
 from pymysql.connections import Connection
 
-from include.backup_engine.mysql.fingerprint import RowHash, Sums
+from include.backup_engine.mysql.fingerprint import VERSION, RowHash, Sums
 from include.backup_engine.mysql.ranges import condition, integer_key, is_large, plan_ranges
 from include.backup_engine.records import Census, KeyRanges, TableFacts
 
@@ -55,13 +55,16 @@ class Extent:
 
 
 def like(source: Census) -> Look:
-    """Hash of a copy what was hashed of its source, and count the rest."""
+    """Hash of a copy what was hashed of its source by this version, and count the rest."""
     expected = {table.name: table for table in source.tables}
 
     def look(connection: Connection[Any], database: str, table: TableFacts) -> TableFacts:
         known = expected.get(table.name)
         if known is None or not (known.fingerprint or known.ranges):
             return _counted(connection, database, table)
+        if not can_be_compared(known):
+            note = f"its fingerprint is of version {_version(known)}, made by another version of this program"
+            return _counted(connection, database, table).model_copy(update={"note": note})
         ranges = known.ranges
         if ranges is None or integer_key(connection, database, table.name) != ranges.key:
             return _whole(connection, database, table)
@@ -72,6 +75,19 @@ def like(source: Census) -> Look:
 
 
 FULL = Extent()
+
+
+def can_be_compared(table: TableFacts) -> bool:
+    """Whether a table has a fingerprint, whole or by ranges, such as this version makes."""
+    return _version(table) == VERSION
+
+
+def _version(table: TableFacts) -> str:
+    """Of its fingerprint, or of those of its ranges, which have their rows before it."""
+    if table.fingerprint:
+        return table.fingerprint.partition(":")[0]
+    first = next((hashed for hashed in table.ranges.hashes if hashed), "") if table.ranges else ""
+    return first.partition(":")[2].partition(":")[0]
 
 
 def _counted(connection: Connection[Any], database: str, table: TableFacts) -> TableFacts:

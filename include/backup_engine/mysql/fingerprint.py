@@ -1,11 +1,14 @@
 """Fingerprints: per table, a row count and an order-independent hash, computed by the server.
 
-Each row becomes one text, every column in a canonical, unambiguous form; the first 60 bits of its SHA-256 are a
-number, and these are summed over all rows. A sum does not depend on the order of rows, and unlike XOR it does not
-lose pairs of equal rows; a changed row goes unseen once in 2**60 times. The server computes it where the data is,
-inside the transaction it is asked in: at backup in the snapshot of the dump, in a drill in the restored copy. It is
-an oracle of equality between honest copies, not a defence against somebody who can write both (that is the message's
-authentication).
+Each row becomes one text, every column in a canonical, unambiguous form, and at least 60 bits of its SHA-256 a number.
+The numbers are combined by XOR where no two rows are equal, because there is a primary key, and else by a sum, as XOR
+would lose pairs of equal rows. Neither depends on the order of rows; a changed row goes unseen once in 2**60 times. The
+server computes it where the data is, inside the transaction it is asked in: at backup in the snapshot of the dump, in a
+drill in the restored copy. It is an oracle of equality between honest copies, not a defence against somebody who can
+write both (that is the message's authentication).
+
+How the number is made is the cheapest way of each flavour: MySQL combines binary strings; in MariaDB, two checksums of
+a digest make a number quicker than CONV does, and a variable lets the digest be made once (MariaDB, "LAST_VALUE").
 
 Of some types a dump does not write every value exactly: FLOAT is printed with six digits, MySQL's negative zero comes
 back as zero, and a value in JSON loses MySQL's own types (1.10 comes back as 1.1, a date as a string). What is hashed
@@ -17,85 +20,128 @@ and once more as dumped if that is something else.)
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from pymysql.connections import Connection
 
 from include.backup_engine.errors import PreflightError
-from include.backup_engine.mysql.server import quote, row, rows, scalar
+from include.backup_engine.mysql.server import quote, row, rows
+from include.backup_engine.records import Flavour
 
-VERSION = "2"
-_TEXT = {"char", "varchar", "enum", "set"}
-_LONG_TEXT = {"tinytext", "text", "mediumtext", "longtext"}
-_BYTES = {
-    "binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "vector",
+VERSION = "3"
+_TEXT = {"char", "varchar", "enum", "set", "binary", "varbinary", "tinytext", "tinyblob"}
+_LONG = {
+    "text", "mediumtext", "longtext", "blob", "mediumblob", "longblob", "vector",
     "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon",
     "geometrycollection", "geomcollection",
 }  # fmt: skip
-_PLAIN = {
-    "tinyint", "smallint", "mediumint", "int", "bigint", "decimal",
-    "date", "time", "datetime", "timestamp", "year",
-}  # fmt: skip
+_NUMBERS = {"tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "time"}
+_OF_ONE_WIDTH = {"date", "datetime", "timestamp", "year"}
 _ADDRESSES = {"inet4", "inet6", "uuid"}
+_AS_STORED = {None, "utf8mb4", "utf8mb3", "utf8", "ascii", "latin1", "binary"}
+"""Character sets (bytes have none) of which a copy has the same bytes; others may write a character in two ways."""
+_NULL, _END, _COLON = "_binary'~'", "_binary'|'", "_binary':'"
 _OTHER_BYTES = 80
 """More than a number, a time, an address or a digest has as text, with what stands between it and its neighbour."""
 _WIDENING = 4
 """A byte of a column becomes at most so many of them in UTF-8."""
+_TIMES_AND_BYTES = (
+    "{0} LIKE _binary'%\"____-__-__\"%' OR {0} LIKE _binary'%:__:__.______\"%' OR LOCATE(_binary'\"base64:type', {0})"
+)
+"""True of the text of a value in JSON that has one of MySQL's own types in it which are written as strings."""
 
 
-def _canonical(column: str, data_type: str) -> str | None:
-    """SQL for a column's canonical text: unambiguous beside its neighbours, ``~`` for NULL.
+@dataclass(frozen=True)
+class _Column:
+    """A column as information_schema tells it.
 
-    ``None``: the type is unknown. The SQL is NULL where the server cannot make that text.
+    :param octets: the longest value of a text.
     """
-    if data_type in _TEXT:  # length first, so that no value can imitate a neighbour
-        text = f"CONCAT(CHAR_LENGTH({column}), ':', CONVERT({column} USING utf8mb4))"
-        return f"IF({column} IS NULL, '~', {text})"
-    if data_type in _PLAIN:
-        text = column
-    elif data_type in _ADDRESSES:  # as text: beside an address even '~' would be taken for one
-        text = f"CONCAT({column})"
-    elif data_type in _LONG_TEXT or data_type in _BYTES:  # hashed apart: CONCAT stops at max_allowed_packet
-        text = f"SHA2({column}, 256)"
-    elif data_type == "json":
-        text = f"SHA2(CAST({column} AS CHAR), 256)"
-    elif data_type == "float":
-        text = f"IF({column} = 0, '0', CONCAT({column}))"
-    elif data_type == "double":  # negative zero plus zero is zero
-        text = f"{column} + 0e0"
-    elif data_type == "bit":
-        text = f"{column} + 0"
-    else:
+
+    name: str
+    data_type: str
+    octets: int
+    charset: str | None
+    nullable: bool
+
+    @property
+    def sql(self) -> str:
+        return quote(self.name)
+
+    @property
+    def longest(self) -> int:
+        """Bytes that it adds to a row's text at most."""
+        if self.data_type not in _TEXT:
+            return _OTHER_BYTES
+        return _OTHER_BYTES + self.octets * (1 if self.charset in _AS_STORED else _WIDENING)
+
+    def canonical(self, json: str) -> list[str] | None:
+        """SQL for its canonical text, in parts: unambiguous before whatever follows, ``~`` for NULL. No part is NULL.
+
+        ``None``: the type is unknown.
+
+        :param json: SQL for the text of a value in MySQL's JSON, as bytes; empty of other types.
+        """
+        column, kind = self.sql, self.data_type
+        if kind in _TEXT:  # length first, so that no value can imitate a neighbour
+            if self.charset in _AS_STORED:
+                length, text = f"LENGTH({column})", column
+            else:
+                length, text = f"CHAR_LENGTH({column})", f"CONVERT({column} USING utf8mb4)"
+            return [self._or(_NULL, length), _COLON, self._or("_binary''", text)]
+        if kind in _OF_ONE_WIDTH:
+            return [self._or(_NULL, column)]
+        if kind in _LONG or kind == "json":  # hashed apart: CONCAT stops at max_allowed_packet
+            return [self._or(_NULL, f"SHA2({json or column}, 256)")]
+        other = {
+            **dict.fromkeys(_NUMBERS, column),
+            # As text: beside an address even '~' would be taken for one.
+            **dict.fromkeys(_ADDRESSES, f"CONCAT({column})"),
+            "float": f"IF({column} = 0, '0', CONCAT({column}))",
+            "double": f"{column} + 0e0",  # negative zero plus zero is zero
+            "bit": f"{column} + 0",
+        }
+        return [self._or(_NULL, other[kind]), _END] if kind in other else None
+
+    def _or(self, null: str, text: str) -> str:
+        return f"IFNULL({text}, {null})" if self.nullable else text
+
+    def inexact(self, json: str) -> str | None:
+        """SQL that is true for values which a dump does not write exactly; ``None`` where there are none of the kind.
+
+        Of JSON, the text is compared first: only numbers can be written otherwise. Where it is the same, only a date, a
+        time or bytes can be another value, a string; so values are compared only where the text may hold one of these.
+        """
+        column = self.sql
+        negative_zero = f"({column} = 0 AND LEFT(CONCAT({column}), 1) = '-')"
+        if self.data_type == "float":
+            return f"{column} <> CAST(CONCAT({column}) AS FLOAT) OR {negative_zero}"
+        if self.data_type == "double":
+            return negative_zero
+        if self.data_type == "json":
+            rewritten = f"CAST(CONVERT({json} USING utf8mb4) AS JSON)"
+            other_value = f"({_TIMES_AND_BYTES.format(json)}) AND {column} <> {rewritten}"
+            return f"{json} <> CAST({rewritten} AS BINARY) OR ({other_value})"
         return None
-    return f"IFNULL({text}, '~')"
 
 
-def _rewritten(column: str) -> str:
-    """A JSON value as it is after having been a text."""
-    return f"CAST(CAST({column} AS CHAR) AS JSON)"
+def _aggregate(flavour: Flavour, text: str, distinct: bool, may_be_too_long: bool) -> str:
+    """SQL for three columns: rows, rows that have a digest, and the digests' numbers combined.
 
-
-def _inexact(column: str, data_type: str) -> str | None:
-    """SQL that is true for values which a dump does not write exactly; ``None`` where there are none of the kind."""
-    negative_zero = f"({column} = 0 AND LEFT(CONCAT({column}), 1) = '-')"
-    if data_type == "float":
-        return f"{column} <> CAST(CONCAT({column}) AS FLOAT) OR {negative_zero}"
-    if data_type == "double":
-        return negative_zero
-    if data_type == "json":
-        as_text, rewritten = f"CAST({column} AS CHAR)", _rewritten(column)
-        return f"{column} <> {rewritten} OR CAST({as_text} AS BINARY) <> CAST(CAST({rewritten} AS CHAR) AS BINARY)"
-    return None
-
-
-def _sum_of_digests(expressions: list[str], may_be_too_long: bool) -> str:
-    """SQL for three columns: rows, rows that have a digest, and the sum of these."""
-    # CONCAT is NULL when it would be too long, or when a part is; CONCAT_WS would leave that part out.
-    joined = ", '|', ".join(expressions)
-    digest = f"SHA2(CONCAT({joined}), 256)"
+    :param text: SQL for a row's text.
+    :param distinct: whether no two rows are equal.
+    """
+    digest = f"SHA2({text}, 256)"
     # The server works a digest out anew wherever it is named, so one is only named twice where rows may have none.
     hashed = f"COUNT({digest})" if may_be_too_long else "COUNT(*)"
-    return f"COUNT(*), {hashed}, COALESCE(SUM(CAST(CONV(LEFT({digest}, 15), 16, 10) AS UNSIGNED)), 0)"
+    if flavour == "mariadb":
+        number = f"LAST_VALUE(@row_digest := {digest}, CRC32(@row_digest) << 32 | CRC32C(@row_digest))"
+    elif distinct:
+        number = f"UNHEX({digest})"
+    else:
+        number = f"CAST(CONV(LEFT({digest}, 15), 16, 10) AS UNSIGNED)"
+    return f"COUNT(*), {hashed}, " + (f"BIT_XOR({number})" if distinct else f"COALESCE(SUM({number}), 0)")
 
 
 @dataclass(frozen=True)
@@ -103,7 +149,8 @@ class Sums:
     """What the server has added up over some rows of a table.
 
     :param hashed: rows whose text the server could make; the others are too long for it.
-    :param digests: the sum of the rows' numbers.
+    :param digests: the rows' numbers, combined.
+    :param distinct: whether that is by XOR, because no two rows are equal, and not their sum.
     :param current: rows that are not history, of a system-versioned table.
     :param inexact: of each column that may have them, the values that a dump does not write exactly.
     """
@@ -111,6 +158,7 @@ class Sums:
     rows: int = 0
     hashed: int = 0
     digests: int = 0
+    distinct: bool = True
     current: int | None = None
     inexact: dict[str, int] = field(default_factory=dict)
 
@@ -118,15 +166,16 @@ class Sums:
         return Sums(
             rows=self.rows + other.rows,
             hashed=self.hashed + other.hashed,
-            digests=self.digests + other.digests,
+            digests=self.digests ^ other.digests if other.distinct else self.digests + other.digests,
+            distinct=other.distinct,
             current=None if other.current is None else (self.current or 0) + other.current,
             inexact={column: self.inexact.get(column, 0) + number for column, number in other.inexact.items()},
         )
 
     @property
     def fingerprint(self) -> str | None:
-        """``version:sum``, and ``:current rows`` of a system-versioned table: the same rows are all history to a server
-        that takes another time for the end of time. ``None`` when not all rows could be hashed.
+        """``version:digests``, and ``:current rows`` of a system-versioned table: the same rows are all history to a
+        server that takes another time for the end of time. ``None`` when not all rows could be hashed.
         """
         if self.hashed != self.rows:
             return None
@@ -152,65 +201,85 @@ class RowHash:
         self._connection = connection
         self._table = f"{quote(database)}.{quote(table)}"
         self._versioned = versioned
-        expressions: list[str] = []
-        as_dumped: list[str] = []
-        unknown: list[str] = []
-        inexact: dict[str, str] = {}
-        explicit_period = False
-        longest = 0
-        for name, data_type, generated_as, octets in rows(
+        columns: list[_Column] = []
+        explicit_period = self._distinct = False
+        for name, data_type, generated_as, octets, charset, nullable, key in rows(
             connection,
-            "SELECT column_name, LOWER(data_type), UPPER(generation_expression), COALESCE(character_octet_length, 0)"
+            "SELECT column_name, LOWER(data_type), UPPER(generation_expression), COALESCE(character_octet_length, 0),"
+            " character_set_name, is_nullable, column_key"
             " FROM information_schema.columns WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position",
             (database, table),
         ):
             explicit_period |= generated_as == "ROW START"
-            longest += _OTHER_BYTES + (_WIDENING * int(octets) if data_type in _TEXT else 0)
-            column = quote(str(name))
-            canonical = _canonical(column, str(data_type))
-            dumped = _canonical(_rewritten(column) if data_type == "json" else column, str(data_type))
-            if canonical is None or dumped is None:
-                unknown.append(f"{name} {data_type}")
+            self._distinct |= key == "PRI"
+            columns.append(_Column(str(name), str(data_type), int(octets), charset, nullable == "YES"))
+        found = row(connection, "SELECT @@max_allowed_packet, VERSION()")
+        packet, version = found or (0, "")
+        may_be_too_long = sum(column.longest for column in columns) > int(packet)
+        flavour: Flavour = "mariadb" if "mariadb" in str(version).lower() else "mysql"
+        # Each text of JSON is made once a row, by a table of one row: it is named several times.
+        taken = {column.name for column in columns}
+        free = (name for name in map(str, count()) if name not in taken)
+        texts = {column: quote(next(free)) for column in columns if column.data_type == "json"}
+        self._rows = f"{self._table} FOR SYSTEM_TIME ALL" if versioned else self._table
+        self._rows_as_dumped = self._rows
+        if texts:
+            made = ", ".join(f"CAST({column.sql} AS BINARY) AS {text}" for column, text in texts.items())
+            dumped = ", ".join(
+                f"CAST(CAST(CAST({column.sql} AS CHAR) AS JSON) AS BINARY) AS {text}" for column, text in texts.items()
+            )
+            self._rows, self._rows_as_dumped = (
+                f"{self._rows}, LATERAL (SELECT {select} LIMIT 1) AS json_texts" for select in (made, dumped)
+            )
+        parts: list[str] = []
+        unknown: list[str] = []
+        inexact: dict[str, str] = {}
+        for column in columns:
+            if (canonical := column.canonical(texts.get(column, ""))) is None:
+                unknown.append(f"{column.name} {column.data_type}")
             else:
-                expressions.append(canonical)
-                as_dumped.append(dumped)
-            if differs := _inexact(column, str(data_type)):
-                inexact[str(name)] = differs
+                parts += canonical
+            if differs := column.inexact(texts.get(column, "")):
+                inexact[column.name] = differs
         self.note = None
         if unknown:
             self.note = f"no fingerprint for columns of type: {', '.join(unknown)}"
-        elif not expressions:
+        elif not parts:
             self.note = "no columns are visible"
-        self._rows = f"{self._table} FOR SYSTEM_TIME ALL" if versioned else self._table
         if versioned and not explicit_period:
-            expressions += ["row_start", "row_end"]
-            as_dumped += ["row_start", "row_end"]
-        may_be_too_long = longest > int(scalar(connection, "SELECT @@max_allowed_packet"))
-        flags = "".join(f", COALESCE(SUM({differs}), 0)" for differs in inexact.values())
+            parts += ["row_start", "row_end"]
+        # The first part makes bytes of all, so that nothing is converted; a literal would give way to the columns'
+        # character sets. CONCAT is NULL when it would be too long.
+        text = f"CONCAT(CAST('' AS BINARY), {', '.join(parts)})"
         self._inexact = list(inexact)
-        self._aggregate = _sum_of_digests(expressions, may_be_too_long) + flags
-        self._as_dumped = _sum_of_digests(as_dumped, may_be_too_long) + flags
+        self._aggregate = _aggregate(flavour, text, self._distinct, may_be_too_long)
+        self._flags = "".join(f", COUNT({differs} OR NULL)" for differs in inexact.values())
 
     def count(self) -> int:
         """Rows of the table."""
-        return self._one(f"SELECT COUNT(*) FROM {self._rows}")[0]  # noqa: S608 - identifiers are quoted
+        return self._one("COUNT(*)", self._table + (" FOR SYSTEM_TIME ALL" if self._versioned else ""), "")[0]
 
     def sums(self, condition: str = "") -> Sums:
         """Hash the rows for which a condition is true, or all."""
         where = f" WHERE {condition}" if condition else ""
-        count, hashed, digests, *inexact = self._one(f"SELECT {self._aggregate} FROM {self._rows}{where}")  # noqa: S608
-        if any(inexact) and self._as_dumped != self._aggregate:
-            _, hashed, digests, *_ = self._one(f"SELECT {self._as_dumped} FROM {self._rows}{where}")  # noqa: S608
-        current = self._one(f"SELECT COUNT(*) FROM {self._table}{where}")[0] if self._versioned else None  # noqa: S608
-        return Sums(count, hashed, digests, current, dict(zip(self._inexact, inexact, strict=True)))
+        number, hashed, digests, *inexact = self._one(self._aggregate + self._flags, self._rows, where)
+        if any(inexact) and self._rows_as_dumped != self._rows:
+            _, hashed, digests = self._one(self._aggregate, self._rows_as_dumped, where)
+        current = self._one("COUNT(*)", self._table, where)[0] if self._versioned else None
+        return Sums(number, hashed, digests, self._distinct, current, dict(zip(self._inexact, inexact, strict=True)))
 
-    def _one(self, query: str) -> list[int]:
-        found = row(self._connection, query)
+    def _one(self, select: str, source: str, where: str) -> list[int]:
+        found = row(self._connection, f"SELECT {select} FROM {source}{where}")  # noqa: S608 - identifiers are quoted
         if found is None:
             raise PreflightError(
                 f"The table {self._table} cannot be counted.", "Check the account's SELECT privilege on it."
             )
-        return [int(value) for value in found]
+        return [_number(value) for value in found]
+
+
+def _number(value: Any) -> int:
+    """A number as it is; of a digest that MySQL has combined, its first 64 bits."""
+    return int.from_bytes(value[:8], "big") if isinstance(value, bytes) else int(value)
 
 
 def fingerprint_table(

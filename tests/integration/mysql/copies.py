@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from include.backup_engine.cancel import Cancellation
 from include.backup_engine.compare import Comparison, compare_with_snapshot
 from include.backup_engine.compression import decompress
+from include.backup_engine.mysql.fingerprint import VERSION
 from include.backup_engine.mysql.load import Loader, LoadFacts, be_lenient
 from include.backup_engine.mysql.server import Endpoint, identify, quote, rows
 from include.backup_engine.mysql.target import set_options
@@ -75,6 +76,22 @@ def restore_into(endpoint: Endpoint, database: str, taken: Taken, *, as_data: bo
             as_data={s.name: s.rows for s in sections if s.kind == "table" and s.rows is not None},
         )
         return loader.load(decompress(taken.chunks, taken.compression))
+
+
+def of_another_version(taken: Taken) -> Taken:
+    """As if its fingerprints had been made by a program of another version."""
+    census = taken.facts.census
+    tables = []
+    for table in census.tables:
+        if table.kind == "table":
+            ranges = table.ranges and table.ranges.model_copy(
+                update={"hashes": [":2:".join(hashed.split(f":{VERSION}:")) for hashed in table.ranges.hashes]}
+            )
+            fingerprint = table.fingerprint and f"2{table.fingerprint.removeprefix(VERSION)}"
+            table = table.model_copy(update={"fingerprint": fingerprint, "ranges": ranges})
+        tables.append(table)
+    facts = taken.facts.model_copy(update={"census": census.model_copy(update={"tables": tables})})
+    return replace(taken, facts=facts)
 
 
 def without_fingerprints(taken: Taken) -> Taken:

@@ -158,6 +158,49 @@ def test_what_a_dump_of_mysql_does_not_write_exactly(connection: Connection[Any]
     assert note == "a dump does not write these values exactly: 1 of column a, 2 of column b"
 
 
+INEXACT_JSON = [
+    *("1.10", "0.5000000000", "100000000000000000000.0", "1234567890123456.5", "123456789012345678901", "0.00", "1.00"),
+    *("DATE'2026-01-01'", "TIME'-838:59:59'", "TIME'12:00:00.5'", "TIMESTAMP'2026-01-01 12:00:00'", "x'00'", "b'1'"),
+    "CAST('x' AS BINARY)",
+]
+EXACT_JSON = [
+    *("1", "-9223372036854775808", "18446744073709551615", "1.5"),
+    *("1e0", "-0e0", "1e-15", "1e300", "123456789012345678e0"),
+    *("0.1e0 + 0.2e0", "'2026-01-01'", "'12:00:00.000000'", "'2026-01-01 12:00:00.000000'", "'base64:type16:AQ=='"),
+    *("'1.10'", "NULL", "TRUE", "'é 🩺'", "5e0", "CAST(5 AS UNSIGNED)", "CAST(5 AS DECIMAL)", "CAST(2026 AS YEAR)"),
+]
+
+
+@MYSQL
+@pytest.mark.parametrize("value", INEXACT_JSON)
+def test_each_of_json_s_own_types_is_counted_wherever_it_stands(connection: Connection[Any], value: str) -> None:
+    create(connection, "id int PRIMARY KEY, `0` json", f"1, JSON_ARRAY({value})", f"2, JSON_OBJECT('a', {value})")
+    rows(connection, f"INSERT INTO t VALUES (3, JSON_OBJECT('b', JSON_ARRAY({value}, 1), 'c', 'd')), (4, '[1]')")
+    _, found, note = fingerprint_table(connection, "mirror_test", "t")
+    assert note == "a dump does not write these values exactly: 3 of column 0"
+    rows(connection, "ALTER TABLE t RENAME COLUMN `0` TO a, ADD COLUMN `0` json")
+    rows(connection, "UPDATE t SET `0` = CAST(a AS CHAR)")
+    rows(connection, "ALTER TABLE t DROP COLUMN a")
+    assert fingerprint_table(connection, "mirror_test", "t") == (4, found, None)
+
+
+@MYSQL
+@pytest.mark.parametrize("value", EXACT_JSON)
+def test_what_json_keeps_is_not_counted(connection: Connection[Any], value: str) -> None:
+    create(connection, "id int PRIMARY KEY, a json", f"1, JSON_ARRAY({value})", f"2, JSON_OBJECT('a', {value})")
+    assert fingerprint_table(connection, "mirror_test", "t")[2] is None
+
+
+@pytest.mark.parametrize("definition", ["a int", "a int, UNIQUE KEY (b), b int", "a int NOT NULL, KEY (a)"])
+def test_equal_rows_do_not_cancel_each_other_out(connection: Connection[Any], definition: str) -> None:
+    found = set()
+    for number in (1, 2):
+        create(connection, definition)
+        rows(connection, f"INSERT INTO t (a) VALUES ({number}), ({number})")
+        found.add(fingerprint(connection))
+    assert len(found) == 2
+
+
 def test_one_value_in_any_column_of_a_wide_table_counts(connection: Connection[Any]) -> None:
     columns = ", ".join(f"c{number} {data_type} NULL" for number, data_type in enumerate(TYPES))
     values = ", ".join(values[0] for values in TYPES.values())
@@ -214,7 +257,7 @@ def test_the_order_of_rows_does_not_matter(connection: Connection[Any], key: str
     before = fingerprint(connection)
     create(connection, f"a int, b varchar(9){key}", *reversed(values))
     assert fingerprint(connection) == before
-    create(connection, "a int, b varchar(9)", *values[25:], *values[:25])
+    create(connection, f"a int, b varchar(9){key}", *values[25:], *values[:25])
     rows(connection, "ALTER TABLE t PARTITION BY HASH (a) PARTITIONS 4")
     assert fingerprint(connection) == before
 

@@ -12,11 +12,13 @@ from include.backup_engine.compare import Comparison
 from include.backup_engine.mysql.client import find_dump_program
 from include.backup_engine.mysql.server import Endpoint, rows
 from include.backup_engine.policy import SourcePolicy
+from include.backup_engine.records import DumpAgain
 from include.backup_engine.report import Reporter
 from include.backup_engine.source import read_source
 from include.backup_engine.written import Written
 from tests.integration.mysql.conftest import Pair
-from tests.integration.mysql.copies import Taken, compare, restore_into
+from tests.integration.mysql.copies import Taken, compare, of_another_version, restore_into, source_policy
+from tests.integration.mysql.copies import take as take_with
 
 COPY = "mirror_copy"
 HOSTILE = ["'),('", "'''),('''", "'\\\\'", "'\\\\'''", "'),\\n('", "');\\n'", "''"]
@@ -180,3 +182,25 @@ def test_without_a_dump_program_it_is_told(
     find_dump_program.cache_clear()
     assert (comparison.findings, comparison.rewritten) == ([], 0)
     assert any("what the copy is when it is dumped again (No dump program" in line for line in comparison.not_compared)
+
+
+@pytest.mark.parametrize("which", ["all", "unproven"])
+@pytest.mark.parametrize("fingerprints", ["full", "sampled"])
+def test_fingerprints_of_another_version_are_not_compared_and_what_was_written_is(
+    which: DumpAgain, fingerprints: str, source: Endpoint, database: str, scratch: Endpoint, pair: Pair
+) -> None:
+    pair.source.sql("CREATE TABLE a (id int PRIMARY KEY, b int); CREATE TABLE c (d int)", database=database)
+    pair.source.sql("INSERT INTO a VALUES (1, 1), (1000, 2); INSERT INTO c VALUES (1)", database=database)
+    taken = of_another_version(take_with(source, source_policy(database, fingerprints=fingerprints), large_rows=2))
+    restore_into(scratch, COPY, taken)
+    comparison = compare(taken, scratch, COPY, which)
+    assert (comparison.findings, comparison.rows, comparison.rewritten) == ([], 0, 2)
+    assert comparison.not_compared[1] == (
+        "the content of table c (its fingerprint is of version 2, made by another version of this program); its 1 rows"
+        " are those that the dump wrote"
+    )
+    assert comparison.not_compared[0].startswith("the content of table a (")
+    pair.scratch.sql("UPDATE a SET b = 3 WHERE id = 1", database=COPY)
+    assert compare(taken, scratch, COPY, which).findings == [
+        "table a has the right number of rows but not those that the dump wrote"
+    ]
