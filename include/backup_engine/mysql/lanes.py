@@ -1,8 +1,9 @@
 """Several connections that load one dump: rows go to whichever is free, definitions keep their order.
 
-The first connection runs everything that is not rows, in the dump's order. The others, the lanes, take rows and
-index builds; a lane first catches up with the settings that the dump has made so far, so that a statement means
-there what it means on the first. Memory is bounded: a few statements wait, never more.
+The first connection runs all but tables of InnoDB, their rows and indexes, in the dump's order. These the others take,
+the lanes: to create a table is to wait for the server's disk, and several can wait together. A lane first catches up
+with the settings that the dump has made so far, so that a statement means there what it means on the first. Memory is
+bounded: a few statements wait, never more.
 """
 
 from __future__ import annotations
@@ -86,18 +87,22 @@ class Lanes:
         self.run(statement, number)
         self._settings.append(statement)
 
-    def insert(self, size: int, number: int, load: Callable[[Connection[Any]], None]) -> None:
-        """Load rows on a lane; waits while all lanes are busy and have their next rows.
+    def insert(
+        self, size: int, number: int, load: Callable[[Connection[Any]], object], after: Future[None] | None = None
+    ) -> Future[None] | None:
+        """Load rows, or create what they go into, on a lane; waits while all lanes are busy and have their next rows.
 
         Raises what an earlier statement has raised.
 
         :param size: bytes that ``load`` holds.
         :param number: of the statement of the dump that they come from.
+        :param after: what must have been done before; if that has failed, nothing happens.
+        :return: for ``after``; ``None``: it is done.
         """
         self._rows, self._builds = _unfinished(self._rows), _unfinished(self._builds)
         if self._pool is None:
             load(self._first)
-            return
+            return None
         with self._less_in_hand:
             self._less_in_hand.wait_for(lambda: not self._in_hand or self._in_hand + size <= self._most)
             self._in_hand += size
@@ -105,13 +110,17 @@ class Lanes:
 
         def work() -> None:
             try:
-                load(self._lane_with_settings(number, made))
+                # It began earlier, or is on this very thread's past: waiting for it cannot block it.
+                if after is None or not after.exception():
+                    load(self._lane_with_settings(number, made))
             finally:
                 with self._less_in_hand:
                     self._in_hand -= size
                     self._less_in_hand.notify()
 
-        self._rows.append(self._pool.submit(work))
+        future = self._pool.submit(work)
+        self._rows.append(future)
+        return future
 
     def build(self, statement: bytes, number: int) -> None:
         """Run on a lane once all rows are in that were given so far."""
@@ -121,7 +130,7 @@ class Lanes:
         rows, made = list(self._rows), len(self._settings)
 
         def work() -> None:
-            # They began earlier, or are on this very thread's past: waiting for them cannot block them.
+            # As above.
             if not any(row.exception() for row in rows):
                 self._execute(self._lane_with_settings(number, made), statement, number)
 

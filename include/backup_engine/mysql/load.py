@@ -63,6 +63,8 @@ _REMEDIES = {
     1180: "See whether the target's disk is full, and what the server's log says; then start again.",
     1153: "Raise max_allowed_packet on the target server; the plan says how long the longest statement is.",
 }
+_DEADLOCK = 1213
+_ATTEMPTS = 5
 _LONG = 1_000_000
 """Bytes of a statement for which a server may have closed the connection; its error 1153 is then often lost."""
 _CHARSETS: tuple[Charset, ...] = ("utf8", "other", "misleading")
@@ -188,8 +190,8 @@ class Loader:
                 self._created.add(created[1])
             self._begin_table(statement, number)
         else:
-            if kind != "run":
-                self._lanes.drain()  # a trigger must not see rows that were there before it
+            if kind != "run" or _DROP.match(code):
+                self._lanes.drain()  # what is dropped must be there, and a trigger must not see the rows before it
             if kind in ("code", "event"):
                 statement = self._localise(statement, kind, number)
             elif kind == "alter_database":
@@ -202,11 +204,12 @@ class Loader:
         statement = _ARCHIVE_COUNTER.sub(rb"\1", statement)
         deferred = defer(statement, self._large)
         self._table = _Table(deferred.keys, innodb=b"\n) ENGINE=InnoDB" in statement)
-        if self._table.innodb and b"SYSTEM VERSIONING" not in statement:
-            self._rows.expect(statement)
         if deferred.foreign_keys:
             self._foreign_keys.append(deferred.foreign_keys)
-        self._lanes.run(deferred.create, number)
+        if self._table.innodb:
+            self._rows.create(deferred.create, number)
+        else:
+            self._lanes.run(deferred.create, number)
 
     def _end_table(self, number: int) -> None:
         if self._table.keys:
@@ -272,13 +275,19 @@ class _Table:
 
 
 def _run(connection: Connection[Any], statement: bytes, number: int) -> int:
-    """Run a statement, and say how many rows it has changed."""
-    try:
-        return int(connection.query(statement))  # bytes pass through as they are
-    except pymysql.err.MySQLError as error:
-        code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
-    except OSError:
-        code = 2013
+    """Run a statement, and say how many rows it has changed.
+
+    Again after a deadlock, which has undone it: two tables that are created at once may refer to each other.
+    """
+    for attempt in range(_ATTEMPTS):
+        try:
+            return int(connection.query(statement))  # bytes pass through as they are
+        except pymysql.err.MySQLError as error:
+            code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+        except OSError:
+            code = 2013
+        if code != _DEADLOCK or attempt + 1 == _ATTEMPTS:
+            break
     remedy = _REMEDIES.get(
         code, "Look the number up in the server's manual; the server's text is withheld because it quotes rows."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,16 +22,24 @@ _AT_ONCE = 1 << 20
 """Bytes of INSERTs whose rows are sent at once; as long as MariaDB's INSERTs, MySQL's are shorter."""
 
 
+def _name(statement: bytes) -> bytes:
+    """The table that a statement creates or fills, in its quotes; empty: it cannot be told."""
+    found = _TABLE.match(statement)
+    return found[1] if found else b""
+
+
 @dataclass
 class _Table:
     """A table whose rows are sent as data.
 
     :param rows: how many the dump holds.
+    :param created: when that has happened; ``None``: it has.
     :param taken: how many the server has taken so far.
     :param data: how they are sent, once that was ``looked_at``; ``None``: as statements all the same.
     """
 
     rows: int
+    created: Future[None] | None
     taken: int = 0
     looked_at: bool = False
     data: RowData | None = None
@@ -60,6 +69,7 @@ class RowSender:
         self._expected = tables
         self._judge = judge
         self._run = run
+        self._created: dict[bytes, Future[None]] = {}
         self._tables: dict[bytes, _Table] = {}
         self._filling: _Table | None = None
         self._inserts: list[bytes] = []
@@ -70,16 +80,22 @@ class RowSender:
         self.session_is_plain = False
         """Whether the dump's text is in UTF-8 and backslashes escape in it."""
 
-    def expect(self, create: bytes) -> None:
-        """A table is about to be created: of InnoDB, so that rows can be taken back, and not system-versioned."""
-        if found := _TABLE.match(create):
-            rows = self._expected.get(unquoted(found[1]))
-            if rows is not None:
-                self._tables[found[1]] = _Table(rows)
+    def create(self, statement: bytes, number: int) -> None:
+        """Create a table of InnoDB on a lane: nothing waits for it but its rows."""
+        name = _name(statement)
+        created = self._lanes.insert(
+            len(statement), number, lambda connection: self._run(connection, statement, number)
+        )
+        if created:
+            self._created[name] = created
+        rows = self._expected.get(unquoted(name)) if name else None
+        # Of a table with history, rows that are sent as data might all be taken for current ones.
+        if rows is not None and b"SYSTEM VERSIONING" not in statement:
+            self._tables[name] = _Table(rows, created)
 
     def gather(self, insert: bytes, number: int) -> bool:
         """Take an INSERT, if its rows are to be sent as data."""
-        table = self._table_of(insert)
+        table = self._tables.get(_name(insert))
         if table is None or not self._is_data(table, insert):
             return False
         if table is not self._filling:
@@ -91,14 +107,12 @@ class RowSender:
             self.send(number)
         return True
 
-    def _table_of(self, insert: bytes) -> _Table | None:
-        found = _TABLE.match(insert)
-        return self._tables.get(found[1]) if found else None
-
     def _is_data(self, table: _Table, insert: bytes) -> bool:
         if not self.session_is_plain:
             return False
         if not table.looked_at:
+            if table.created:
+                table.created.result()
             table.data, table.looked_at = RowData.of(self._connection, self._flavour, insert), True
         return table.data is not None and table.data.fits(insert)
 
@@ -123,18 +137,19 @@ class RowSender:
                 self._judge(insert, number)
             self._add(table, sum(self._run(connection, insert, number) for insert in inserts))
 
-        self._lanes.insert(size, number, load)
+        self._lanes.insert(size, number, load, table.created)
 
     def insert(self, statement: bytes, number: int) -> None:
         """Run an INSERT as it is on a lane."""
-        table = self._table_of(statement)
+        name = _name(statement)
+        table = self._tables.get(name)
 
         def load(connection: Connection[Any]) -> None:
             count = self._run(connection, statement, number)
             if table:
                 self._add(table, count)
 
-        self._lanes.insert(len(statement), number, load)
+        self._lanes.insert(len(statement), number, load, self._created.get(name))
 
     def _add(self, table: _Table, count: int, sent: int = 0) -> None:
         with self._counting:

@@ -63,6 +63,31 @@ def test_every_kind_of_value_arrives_as_it_was(source: Endpoint, database: str, 
     assert comparison.equal, comparison.summary()
 
 
+def test_tables_that_refer_to_each_other_are_created_side_by_side(source: Endpoint, scratch: Endpoint) -> None:
+    name = "rings"
+    with closing(source.connect()) as connection:
+        rows(connection, f"DROP DATABASE IF EXISTS {name}")
+        rows(connection, f"CREATE DATABASE {name}")
+        rows(connection, f"USE {name}")
+        rows(connection, "SET foreign_key_checks = 0")
+        for ring in range(8):
+            for number in range(3):
+                table, other = f"r{ring}_{number}", f"r{ring}_{(number + 1) % 3}"
+                rows(
+                    connection,
+                    f"CREATE TABLE {table} (id INT PRIMARY KEY, o INT, KEY (o),"
+                    f" CONSTRAINT {table}_fk FOREIGN KEY (o) REFERENCES {other} (id)) ENGINE=InnoDB",
+                )
+                rows(connection, f"INSERT INTO {table} VALUES (1, 1)")
+    taken = take(source, source_policy(name))
+    for _ in range(3):
+        restore_into(scratch, COPY, taken)
+    comparison = compare(taken, scratch, COPY)
+    assert comparison.equal, comparison.summary()
+    with closing(source.connect()) as connection:
+        rows(connection, f"DROP DATABASE {name}")
+
+
 @contextmanager
 def without_local_infile(pair: Pair) -> Iterator[None]:
     [(before,)] = pair.scratch.sql("SELECT @@GLOBAL.local_infile")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from concurrent.futures import Future
 from typing import Any, cast
 
 import pytest
@@ -24,11 +26,13 @@ class Server:
         if statement.startswith(b"hold"):
             assert self.let_go.wait(10)
         self.log.append((cast("int", connection), statement))
-        if statement.startswith(b"bad"):
+        if b"bad" in statement:
             raise LoadFailed(f"Statement {number} was refused.", "Do something.")
 
-    def insert(self, lanes: Lanes, statement: bytes, number: int) -> None:
-        lanes.insert(len(statement), number, lambda connection: self.execute(connection, statement, number))
+    def insert(
+        self, lanes: Lanes, statement: bytes, number: int, after: Future[None] | None = None
+    ) -> Future[None] | None:
+        return lanes.insert(len(statement), number, lambda c: self.execute(c, statement, number), after)
 
     def interrupt(self) -> None:
         self.interrupted = True
@@ -99,6 +103,35 @@ def test_rows_are_drained_but_not_index_builds() -> None:
     server.let_go.set()
     lanes.finish()
     lanes.close()
+
+
+def test_rows_wait_for_their_table_and_for_no_other() -> None:
+    server = Server()
+    lanes = server.lanes(4)
+    held = server.insert(lanes, b"hold create a", 1)
+    server.insert(lanes, b"a", 2, held)
+    server.insert(lanes, b"b", 4, server.insert(lanes, b"create b", 3))
+    lanes.run(b"next", 5)
+    deadline = time.monotonic() + 10
+    while b"b" not in [statement for _, statement in server.log] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert {statement for _, statement in server.log} == {b"create b", b"b", b"next"}
+    server.let_go.set()
+    lanes.finish()
+    lanes.close()
+    order = [statement for _, statement in server.log]
+    assert order.index(b"hold create a") < order.index(b"a")
+
+
+def test_no_rows_go_where_no_table_is() -> None:
+    server = Server()
+    lanes = server.lanes(3)
+    server.insert(lanes, b"a", 2, server.insert(lanes, b"hold a bad create", 1))
+    server.let_go.set()
+    with pytest.raises(LoadFailed, match="Statement 1"):
+        lanes.finish()
+    lanes.close()
+    assert [statement for _, statement in server.log] == [b"hold a bad create"]
 
 
 def test_no_more_is_in_hand_than_the_lanes_can_hold() -> None:
