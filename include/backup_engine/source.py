@@ -13,6 +13,9 @@ from collections.abc import Collection, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from importlib.metadata import version
+from typing import Any
+
+from pymysql.connections import Connection
 
 from include.backup_engine.ahead import ahead
 from include.backup_engine.cancel import Cancellation
@@ -30,6 +33,7 @@ from include.backup_engine.mysql.client import DumpProgram, find_dump_program
 from include.backup_engine.mysql.dump import Dump, check_completeness, dump_arguments
 from include.backup_engine.mysql.extent import LARGE_TABLE_ROWS, Extent
 from include.backup_engine.mysql.obstacles import not_dumpable
+from include.backup_engine.mysql.parallel import reading_connections
 from include.backup_engine.mysql.privileges import Grants
 from include.backup_engine.mysql.server import Endpoint, identify, kill_connection, variable
 from include.backup_engine.mysql.snapshot import MUCH_HISTORY, Snapshot, ladder, open_snapshot, schema_changed
@@ -42,6 +46,8 @@ from include.backup_engine.throttle import Throttle
 # one table without its neighbours, large enough not to cost compression.
 _MEMBER_SQL_BYTES = 4 << 20
 _SNAPSHOT_ATTEMPTS = 5
+_PARALLEL_ATTEMPTS = 2
+"""Then one connection reads for the census: without a lock, the more are opened, the likelier the source moves on."""
 _AHEAD = 8
 """Pieces of the dump, of at most 256 KiB, that wait to be compressed, and blocks that wait to be encrypted."""
 
@@ -152,11 +158,14 @@ class SourceReader:
                 as_asked = table.ranges and not table.fingerprint and self._extent.sampled
                 tell = self._reporter.line if as_asked else self._reporter.warn
                 tell(f"Table {table.name}: {table.note}")
-            self._snapshot.let_schema_change()
+
+        def after(reader: Connection[Any]) -> None:
+            self._snapshot.let_schema_change(reader)
             self._dump.join_pause()
             self._cancellation.check()
 
-        census = add_fingerprints([connection], database, census, after_table, self._extent.look)
+        connections = [connection, *self._snapshot.others]
+        census = add_fingerprints(connections, database, census, after_table, self._extent.look, after)
         self._fingerprint_seconds = round(time.monotonic() - started, 3)
         return census
 
@@ -204,7 +213,8 @@ class SourceReader:
         self._dump.kill()
         if census.done() or census.cancel():
             return
-        if not kill_connection(self._endpoint, self._snapshot.connection_id):
+        ids = [self._snapshot.connection_id, *self._snapshot.other_ids]
+        if not all([kill_connection(self._endpoint, number) for number in ids]):
             self._reporter.warn("The census query could not be stopped on the server")
         census.exception()  # waits; whatever it says, the first error is the one to report
 
@@ -257,6 +267,7 @@ def read_source(
         grants = Grants.of(connection)
         binary_log = variable(connection, "log_bin") == "ON"
         versioned = has_versioned_tables(connection, database)
+        readers = reading_connections(policy, connection, server.flavour)
         hindrances = not_dumpable(connection, database, policy.exclude_tables)
     finally:
         connection.close()
@@ -285,7 +296,15 @@ def read_source(
         for attempt in range(1, _SNAPSHOT_ATTEMPTS + 1):
             if attempt == _SNAPSHOT_ATTEMPTS and "none" in methods:
                 methods = ["none"]
-            with open_snapshot(endpoint, server, grants, database, methods, policy.exclude_tables) as snapshot:
+            with open_snapshot(
+                endpoint,
+                server,
+                grants,
+                database,
+                methods,
+                policy.exclude_tables,
+                readers if attempt <= _PARALLEL_ATTEMPTS else 1,
+            ) as snapshot:
                 sequences = next_values(snapshot.connection, database)
                 dump = Dump(program, endpoint, arguments, throttle)
                 dump.know(before)
@@ -338,6 +357,7 @@ def _tell(reporter: Reporter, snapshot: Snapshot) -> None:
         lock_seconds=snapshot.lock_seconds,
         binlog=f"{coordinates.binlog_file}:{coordinates.binlog_position}" if coordinates.binlog_file else None,
         gtid=coordinates.gtid,
+        readers=1 + len(snapshot.others),
     )
 
 

@@ -113,13 +113,14 @@ def add_fingerprints(
     census: Census,
     on_table: Callable[[TableFacts], None] = lambda _: None,
     look: Look = FULL.look,
+    after: Callable[[Connection[Any]], None] = lambda _: None,
 ) -> Census:
     """The census with rows and fingerprints of every table, each read in the transaction of one of the connections.
 
     :param connections: a database that others change must be read by one, or by several in one snapshot.
     :param look: how much of a table is hashed; everything unless told otherwise.
-    :param on_table: called after each table, for progress and for stopping early (by raising). With a single connection
-        nothing runs on that meanwhile.
+    :param on_table: called with each table, in their order, for progress and for stopping early (by raising).
+    :param after: called after each table with the connection that has read it, on which nothing runs meanwhile.
     """
     idle: SimpleQueue[Connection[Any]] = SimpleQueue()
     for connection in connections:
@@ -130,16 +131,35 @@ def add_fingerprints(
             return table
         connection = idle.get()
         try:
-            return look(connection, database, table)
+            hashed = look(connection, database, table)
+            after(connection)
+            return hashed
         finally:
             idle.put(connection)
 
     tables: list[TableFacts] = []
     with ThreadPoolExecutor(len(connections), "fingerprint") as pool:
-        for table in (pool.map if len(connections) > 1 else map)(add, census.tables):
-            tables.append(table)
-            on_table(table)
+        if len(connections) > 1:
+            sizes = _sizes(connections[0], database)
+            largest_first = sorted(census.tables, key=lambda table: -sizes.get(table.name, 0))
+            begun = {table.name: pool.submit(add, table) for table in largest_first}
+            results = (begun[table.name].result() for table in census.tables)
+        else:
+            results = (add(table) for table in census.tables)
+        try:
+            for table in results:
+                tables.append(table)
+                on_table(table)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return census.model_copy(update={"tables": tables})
+
+
+def _sizes(connection: Connection[Any], database: str) -> dict[str, int]:
+    """Bytes of each table, as the server estimates them."""
+    query = "SELECT table_name, COALESCE(data_length, 0) FROM information_schema.tables WHERE table_schema = %s"
+    return {str(name): int(size) for name, size in rows(connection, query, (database,))}
 
 
 def _collations(connection: Connection[Any], database: str, excluded: Collection[str]) -> list[str]:

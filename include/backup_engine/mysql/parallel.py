@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from pymysql.connections import Connection
 
+from include.backup_engine.errors import BackupError
 from include.backup_engine.mysql.server import scalar
 from include.backup_engine.policy import SourcePolicy
 from include.backup_engine.records import Flavour
 
 _MOST = 4
 """A source has more to do than to be backed up."""
+_OTHERS = 6
+"""Connections of a backup besides those that are more: reader, two locks, dump, throttle, a look at the end."""
 
 
 def reading_connections(policy: SourcePolicy, connection: Connection[Any], flavour: Flavour) -> int:
@@ -43,6 +47,25 @@ def server_cores(connection: Connection[Any], flavour: Flavour) -> int | None:
     found = scalar(connection, listed)
     text = found.decode() if isinstance(found, bytes) else str(found or "")
     return sum(_length(part) for part in text.split(",") if part) or None
+
+
+def more_connections(
+    first: Connection[Any], number: int, connect: Callable[[], Connection[Any]]
+) -> list[Connection[Any]]:
+    """So many, or fewer where the account's limit does not leave room for them and as many again for the dump.
+
+    :param first: a connection of the same account.
+    :raises SourceUnavailable: see server.server_errors.
+    """
+    if allowed := int(scalar(first, "SELECT @@SESSION.max_user_connections")):
+        number = min(number, max(0, allowed - _OTHERS) // 2)
+    made: list[Connection[Any]] = []
+    try:
+        made.extend(connect() for _ in range(number))
+    except BackupError:  # somebody else has them
+        while made:
+            made.pop().close()
+    return made
 
 
 def _length(stretch: str) -> int:

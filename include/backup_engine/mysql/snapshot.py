@@ -33,6 +33,7 @@ from pymysql.connections import Connection
 
 from include.backup_engine.errors import BackupError, PreflightError, SchemaChanged, SnapshotUnproven, SourceBusy
 from include.backup_engine.mysql.changes import Look, look
+from include.backup_engine.mysql.parallel import more_connections
 from include.backup_engine.mysql.privileges import Grants
 from include.backup_engine.mysql.server import (
     Endpoint,
@@ -66,6 +67,8 @@ class Snapshot:
 
     :param connection: reads the snapshot; it also holds the advisory lock that keeps two backups apart.
     :param connection_id: its id on the server, for KILL.
+    :param others: more connections that read it, and their ids.
+    :param together: whether all connections that tell a position in the binary log tell the same.
     :param before: what changes.py saw before the snapshot was opened.
     :param counted: statements that change definitions, executed meanwhile somewhere on the server; see :meth:`judge`.
     :param history: transactions whose old rows the server kept in the end, ``None`` where it does not say.
@@ -82,6 +85,9 @@ class Snapshot:
     non_transactional_tables: list[str]
     before: Look
     excluded: Collection[str]
+    others: list[Connection[Any]]
+    other_ids: list[int]
+    together: bool
     _lock: Connection[Any] | None
     _backup_lock: Connection[Any] | None
     _locked_at: float = field(default_factory=time.monotonic)
@@ -100,18 +106,21 @@ class Snapshot:
             self._lock.close()
             self._lock = None
 
-    def let_schema_change(self) -> None:
-        """Give back the metadata locks on the tables read so far; the snapshot stays.
+    @staticmethod
+    def let_schema_change(connection: Connection[Any]) -> None:
+        """Give back a connection's metadata locks on the tables that it has read so far; the snapshot stays.
 
         Otherwise an ALTER TABLE waits for the end of the backup, and every statement on its table waits behind it.
         The dump program does the same after each table.
         """
-        rows(self.connection, f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
+        rows(connection, f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
 
     def same_as(self, other: Coordinates | None) -> bool:
         """Whether a dump that printed ``other`` reads this snapshot. Under a lock, silence is agreement."""
         if self.method == "none":
             return True
+        if not self.together:
+            return False
         if other is None:
             return self.method != "equal_coordinates"
         mine = (self.coordinates.binlog_file, self.coordinates.binlog_position)
@@ -197,12 +206,13 @@ def ladder(
 @contextmanager
 def open_snapshot(
     endpoint: Endpoint, server: ServerIdentity, grants: Grants, database: str, methods: Sequence[SnapshotMethod],
-    excluded: Collection[str] = (),
+    excluded: Collection[str] = (), readers: int = 1,
 ) -> Iterator[Snapshot]:  # fmt: skip
     """Open the snapshot; on leaving, close its connections and with them every lock.
 
     :param methods: see :func:`ladder`; the first that the server does not deny.
     :param excluded: tables that are not to be watched.
+    :param readers: connections that read the snapshot; fewer where the account may not have so many.
     :raises SourceBusy: another backup of this database runs, or a lock was not granted within 20 s.
     :raises PreflightError: the server denies every one of them.
     """
@@ -214,19 +224,16 @@ def open_snapshot(
         # Looking at a table that somebody has locked waits, too.
         rows(reader, f"SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}")
         before = look(reader, server.flavour, database, set(non_transactional) - set(excluded), excluded)
+        others = more_connections(reader, readers - 1, lambda: _connect(endpoint, database, opened))
         method, lock, locked_at = _take_first(methods, endpoint, server, database, tables, opened)
-        with server_errors("opening the snapshot"), reader.cursor() as cursor:
-            # A server-wide limit on statements is for the application's; a fingerprint may take minutes.
-            limit = "max_statement_time" if server.flavour == "mariadb" else "max_execution_time"
-            cursor.execute(f"SET SESSION {limit} = 0, lock_wait_timeout = DEFAULT")
-            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
-            cursor.execute(f"SAVEPOINT {_SAVEPOINT}")
+        for connection in (reader, *others):
+            _begin(connection, server)
         binary_log = variable(reader, "log_bin") == "ON"
         coordinates = _coordinates(reader, lock, server, grants) if binary_log else Coordinates()
+        told = {_position(connection) for connection in (reader, *others)} if server.flavour == "mariadb" else set()
         yield Snapshot(
             reader, own_id(reader), server, database, method, coordinates, datetime.now(UTC), non_transactional,
-            before, excluded, lock, backup_lock, locked_at,
+            before, excluded, others, [own_id(other) for other in others], len(told) <= 1, lock, backup_lock, locked_at,
         )  # fmt: skip
 
 
@@ -254,6 +261,22 @@ def _connect(endpoint: Endpoint, database: str | None, opened: ExitStack) -> Con
 
     opened.callback(close)
     return connection
+
+
+def _begin(connection: Connection[Any], server: ServerIdentity) -> None:
+    with server_errors("opening the snapshot"), connection.cursor() as cursor:
+        # A server-wide limit on statements is for the application's; a fingerprint may take minutes.
+        limit = "max_statement_time" if server.flavour == "mariadb" else "max_execution_time"
+        cursor.execute(f"SET SESSION {limit} = 0, lock_wait_timeout = DEFAULT")
+        cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+        cursor.execute(f"SAVEPOINT {_SAVEPOINT}")
+
+
+def _position(connection: Connection[Any]) -> tuple[str, ...]:
+    """Where a MariaDB transaction's snapshot is in the binary log; empty without one."""
+    found = rows(connection, "SHOW STATUS LIKE 'binlog_snapshot_%'")
+    return tuple(str(value) for _, value in found)
 
 
 def _lock_definitions(

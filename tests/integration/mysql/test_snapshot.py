@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
+from pymysql.connections import Connection
 
 from include.backup_engine.errors import SnapshotUnproven, SourceBusy
 from include.backup_engine.mysql import snapshot as snapshot_module
@@ -18,6 +20,7 @@ from include.backup_engine.mysql.client import find_dump_program
 from include.backup_engine.mysql.privileges import Grants
 from include.backup_engine.mysql.server import Endpoint, identify, kill_connection, row, rows, scalar
 from include.backup_engine.mysql.snapshot import Snapshot, ladder, open_snapshot
+from include.backup_engine.records import ServerIdentity
 from tests.demo.surgicase import connector, writer
 from tests.integration.mysql.conftest import DEMO, MARIADB, NewAccount, Pair
 from tests.integration.mysql.copies import compare, restore_into, source_policy, take
@@ -60,11 +63,11 @@ def writing(server: Database) -> Iterator[list[int]]:
 
 
 @contextmanager
-def opened(endpoint: Endpoint, database: str = DEMO) -> Iterator[Snapshot]:
+def opened(endpoint: Endpoint, database: str = DEMO, readers: int = 1) -> Iterator[Snapshot]:
     with closing(endpoint.connect()) as connection:
         server, grants = identify(connection), Grants.of(connection)
     methods = ladder(server, grants, database, True, "exact")
-    with open_snapshot(endpoint, server, grants, database, methods) as snapshot:
+    with open_snapshot(endpoint, server, grants, database, methods, readers=readers) as snapshot:
         yield snapshot
 
 
@@ -252,3 +255,58 @@ def test_p30_a_lock_that_is_not_to_be_had_is_given_up(
         waiting = row(other, "SELECT COUNT(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for%lock'")
         assert waiting is not None
         assert waiting[0] == 0  # so nobody queues behind us
+
+
+def test_all_connections_read_one_snapshot(demo: str, new_account: NewAccount, pair: Pair) -> None:
+    count, insert = "SELECT COUNT(*) FROM alarm_events", "INSERT INTO alarm_events VALUES (1, NOW(), 'x', 1, NULL)"
+    account = new_account(*reading(pair, GRANTS["table_read_locks"]))
+    with opened(account, readers=3) as snapshot:
+        assert (len(snapshot.others), len(set(snapshot.other_ids))) == (2, 2)
+        assert snapshot.together
+        snapshot.release_lock()
+        pair.source.sql(insert, database=demo)
+        connections = [snapshot.connection, *snapshot.others]
+        assert len({scalar(connection, count) for connection in connections}) == 1
+        assert scalar(snapshot.connection, count) + 1 == pair.source.sql(count, database=demo)[0][0]
+
+
+@pytest.mark.servers("mysql")
+def test_no_connection_holds_up_a_change_of_what_it_has_read(
+    demo: str, source: Endpoint, new_account: NewAccount, pair: Pair
+) -> None:
+    pair.source.sql("CREATE TABLE changed SELECT * FROM alarm_events", database=demo)
+    account = new_account(*reading(pair, GRANTS["table_read_locks"]))
+    with opened(account, readers=3) as snapshot, closing(source.connect(demo)) as other:
+        snapshot.release_lock()
+        for connection in [snapshot.connection, *snapshot.others]:
+            scalar(connection, "SELECT COUNT(*) FROM changed")
+            snapshot.let_schema_change(connection)
+        rows(other, "SET SESSION lock_wait_timeout = 5")
+        rows(other, "ALTER TABLE changed COMMENT 'another'")
+    pair.source.sql("DROP TABLE changed", database=demo)
+
+
+@MARIADB
+def test_connections_that_do_not_read_one_snapshot_are_found(
+    demo: str, new_account: NewAccount, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = snapshot_module._begin
+
+    def begin_late(connection: Connection[Any], server: ServerIdentity) -> None:
+        pair.source.sql("INSERT INTO alarm_events VALUES (1, NOW(), 'x', 1, NULL)", database=demo)
+        begin(connection, server)
+
+    monkeypatch.setattr(snapshot_module, "_begin", begin_late)
+    with opened(new_account(*reading(pair)), readers=2) as snapshot:
+        assert not snapshot.together
+        assert not snapshot.same_as(snapshot.coordinates)
+
+
+def test_an_account_with_a_limit_gets_fewer_connections(demo: str, new_account: NewAccount, pair: Pair) -> None:
+    account = new_account(*reading(pair, GRANTS["table_read_locks"]))
+    for limit, others in ((6, 0), (8, 1), (30, 2)):
+        pair.source.sql(f"ALTER USER {account.user}@'%' WITH MAX_USER_CONNECTIONS {limit}")
+        with opened(account, readers=3) as snapshot:
+            assert len(snapshot.others) == others
+    pair.source.sql(f"ALTER USER {account.user}@'%' WITH MAX_USER_CONNECTIONS 6")
+    assert take(account, source_policy(demo, parallel=4)).facts.consistency.verdict == "exact"
