@@ -19,6 +19,7 @@ and once more as dumped if that is something else.)
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -242,7 +243,9 @@ class RowHash:
             if differs := column.inexact(texts.get(column, "")):
                 inexact[column.name] = differs
         self.note = None
-        if unknown:
+        if flavour == "mariadb" and not has_crc32c(str(version)):
+            self.note = "fingerprints need MariaDB 10.8 or later"
+        elif unknown:
             self.note = f"no fingerprint for columns of type: {', '.join(unknown)}"
         elif not parts:
             self.note = "no columns are visible"
@@ -275,6 +278,12 @@ class RowHash:
                 f"The table {self._table} cannot be counted.", "Check the account's SELECT privilege on it."
             )
         return [_number(value) for value in found]
+
+
+def has_crc32c(version: str) -> bool:
+    """Whether this MariaDB has CRC32C (MariaDB manual: since 10.8)."""
+    found = re.match(r"(\d+)\.(\d+)", version)
+    return found is not None and (int(found[1]), int(found[2])) >= (10, 8)
 
 
 def _number(value: Any) -> int:
