@@ -204,10 +204,11 @@ def _ratios(sections: Sequence[Section], compressed_bytes: int) -> dict[str, flo
     starts = sorted({(section.compressed_offset, section.member_sql_offset) for section in sections})
     sql_end = max((section.sql_offset + section.sql_length for section in sections), default=0)
     ends = dict(zip(starts, [*starts[1:], (compressed_bytes, sql_end)], strict=True))
-    found: dict[str, float] = {}
+    sums: dict[str, tuple[int, int]] = {}
     for section in sections:
         start = (section.compressed_offset, section.member_sql_offset)
         compressed, sql = (end - begin for end, begin in zip(ends[start], start, strict=True))
-        if section.kind == "table" and section.sql_length >= 0.9 * sql and (ratio := _ratio(sql, compressed)):
-            found[section.name] = round(ratio, 3)
-    return found
+        if section.kind == "table" and section.sql_length >= 0.9 * sql:
+            before = sums.get(section.name, (0, 0))
+            sums[section.name] = (before[0] + sql, before[1] + compressed)
+    return {name: round(ratio, 3) for name, (sql, compressed) in sums.items() if (ratio := _ratio(sql, compressed))}

@@ -6,6 +6,7 @@ know, so that an older reader opens a newer backup of the same ``format_version`
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
@@ -159,11 +160,14 @@ class Census(Record):
 class Section(Record):
     """Where one part of the dump lies: its settings, one table or sequence, or a stretch of views and code.
 
+    A table that was dumped beside others may lie in several pieces, in this order: its definition is in the first, its
+    triggers are in the last, and each consists of whole statements.
+
     :param sql_offset: first byte in the SQL text.
     :param compressed_offset: where the gzip member or zstd frame that holds ``sql_offset`` starts in the
         compressed stream (= the plaintext of the message), so that a reader can start there.
     :param member_sql_offset: the SQL offset at which that member starts.
-    :param rows: of a table, counted in the stream.
+    :param rows: of a table, counted in the stream; of all of its pieces, at the first.
     :param rows_hash: of the same rows (mysql/stream_hash.py); None in backups that do not say.
     """
 
@@ -175,6 +179,17 @@ class Section(Record):
     member_sql_offset: int
     rows: int | None = None
     rows_hash: str | None = None
+
+
+def whole_tables(sections: Iterable[Section]) -> list[Section]:
+    """The tables of a dump, each once: its first piece, with the length of all of them."""
+    found: dict[str, Section] = {}
+    for section in sections:
+        if section.kind == "table":
+            before = found.get(section.name)
+            length = section.sql_length + before.sql_length if before else section.sql_length
+            found[section.name] = (before or section).model_copy(update={"sql_length": length})
+    return list(found.values())
 
 
 class StreamFacts(Record):

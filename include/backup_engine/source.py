@@ -17,9 +17,7 @@ from typing import Any
 
 from pymysql.connections import Connection
 
-from include.backup_engine.ahead import ahead
 from include.backup_engine.cancel import Cancellation
-from include.backup_engine.compression import Compressor
 from include.backup_engine.errors import DumpFailed, PreflightError, SchemaChanged, SnapshotUnproven
 from include.backup_engine.mysql.census import (
     add_fingerprints,
@@ -30,38 +28,36 @@ from include.backup_engine.mysql.census import (
     with_least_counters,
 )
 from include.backup_engine.mysql.client import DumpProgram, find_dump_program
-from include.backup_engine.mysql.dump import Dump, check_completeness, dump_arguments
+from include.backup_engine.mysql.division import PARALLEL_BYTES, Share, divide
+from include.backup_engine.mysql.dump import Dump, check_completeness, dump_arguments, share_arguments
+from include.backup_engine.mysql.dump_lanes import JoinedText
+from include.backup_engine.mysql.dump_text import DumpText, SingleText
 from include.backup_engine.mysql.extent import LARGE_TABLE_ROWS, Extent
 from include.backup_engine.mysql.obstacles import not_dumpable
 from include.backup_engine.mysql.parallel import reading_connections
 from include.backup_engine.mysql.privileges import Grants
 from include.backup_engine.mysql.server import Endpoint, identify, kill_connection, variable
 from include.backup_engine.mysql.snapshot import MUCH_HISTORY, Snapshot, ladder, open_snapshot, schema_changed
-from include.backup_engine.policy import SourcePolicy
-from include.backup_engine.records import Census, Section, ServerIdentity, SourceFacts, StreamFacts, TableFacts
+from include.backup_engine.policy import SourcePolicy, ThrottlePolicy
+from include.backup_engine.records import Census, ServerIdentity, SourceFacts, TableFacts
 from include.backup_engine.report import Reporter, megabytes
 from include.backup_engine.throttle import Throttle
 
-# A gzip member or zstd frame is ended at a table's start once it holds this much SQL: small enough to fetch
-# one table without its neighbours, large enough not to cost compression.
-_MEMBER_SQL_BYTES = 4 << 20
 _SNAPSHOT_ATTEMPTS = 5
 _PARALLEL_ATTEMPTS = 2
 """Then one connection reads for the census: without a lock, the more are opened, the likelier the source moves on."""
-_AHEAD = 8
-"""Pieces of the dump, of at most 256 KiB, that wait to be compressed, and blocks that wait to be encrypted."""
 
 
 class SourceReader:
     """One reading of a source. Consume :meth:`compressed` to its end, then ask :meth:`facts`."""
 
     def __init__(
-        self, snapshot: Snapshot, dump: Dump, server: ServerIdentity, policy: SourcePolicy, program: DumpProgram,
+        self, snapshot: Snapshot, text: DumpText, server: ServerIdentity, policy: SourcePolicy, program: DumpProgram,
         endpoint: Endpoint, before: Census, sequences: Mapping[str, int], extent: Extent, reporter: Reporter,
         cancellation: Cancellation,
     ) -> None:  # fmt: skip
         self._snapshot = snapshot
-        self._dump = dump
+        self._text = text
         self._server = server
         self._policy = policy
         self._program = program
@@ -71,8 +67,6 @@ class SourceReader:
         self._extent = extent
         self._reporter = reporter
         self._cancellation = cancellation
-        self._compressor = Compressor(policy.compression)
-        self._sections: list[Section] = []
         self._census: Census | None = None
         self._fingerprint_seconds = 0.0
         self._stream = self._read()
@@ -92,7 +86,7 @@ class SourceReader:
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="census") as pool:
             census = pool.submit(self._take_census)
             try:
-                blocks = ahead(self._compressed_pieces(), _AHEAD, self._dump.kill)
+                blocks = self._text.blocks()
                 with closing(blocks):
                     for block in self._reporter.watch(blocks, "Compressed"):
                         if census.done():
@@ -104,51 +98,13 @@ class SourceReader:
                 if isinstance(error, DumpFailed):
                     self._cancellation.check()  # a stop kills the dump, too
                 raise
-            yield self._compressor.finish()
-
-    def _compressed_pieces(self) -> Generator[bytes, None, None]:
-        compressor = self._compressor
-        with closing(ahead(self._dump.pieces(), _AHEAD, self._dump.kill)) as pieces:
-            for piece in pieces:
-                self._cancellation.check()
-                if piece.starts:
-                    if compressor.bytes_in - compressor.member_in >= _MEMBER_SQL_BYTES:
-                        yield compressor.cut()
-                    self._start_section(*piece.starts)
-                if block := compressor.compress(piece.data):
-                    yield block
-        self._end_section()
-
-    def _start_section(self, kind: str, name: str) -> None:
-        self._end_section()
-        compressor = self._compressor
-        self._sections.append(
-            Section.model_validate(
-                {
-                    "kind": kind,
-                    "name": name,
-                    "sql_offset": compressor.bytes_in,
-                    "sql_length": 0,
-                    "compressed_offset": compressor.member_out,
-                    "member_sql_offset": compressor.member_in,
-                }
-            )
-        )
-
-    def _end_section(self) -> None:
-        if self._sections:
-            last = self._sections[-1]
-            seen: dict[str, object] = {"sql_length": self._compressor.bytes_in - last.sql_offset}
-            if last.kind == "table":
-                contents = self._dump.contents
-                seen |= {"rows": contents.tables.get(last.name), "rows_hash": contents.row_hashes.get(last.name)}
-            self._sections[-1] = last.model_copy(update=seen)
+            yield self._text.finish()
 
     def _take_census(self) -> Census:
         connection, database = self._snapshot.connection, self._policy.database
         census = take_census(connection, self._server.flavour, database, self._policy.exclude_tables, self._sequences)
         census = census.model_copy(update={"excluded_because": dict(self._policy.exclude_tables)})
-        self._dump.know(census)
+        self._text.know(census)
         if self._snapshot.method == "none" or self._policy.fingerprints == "off":
             return census
         started = time.monotonic()
@@ -161,7 +117,7 @@ class SourceReader:
 
         def after(reader: Connection[Any]) -> None:
             self._snapshot.let_schema_change(reader)
-            self._dump.join_pause()
+            self._text.join_pause()
             self._cancellation.check()
 
         connections = [connection, *self._snapshot.others]
@@ -193,13 +149,13 @@ class SourceReader:
             taken = self._counted_in_stream(taken, everything, "fingerprints are off")
         elif snapshot.written:
             taken = self._counted_in_stream(taken, snapshot.written, "written while it was dumped")
-        check_completeness(self._dump.contents, taken)
+        check_completeness(self._text.contents, taken)
         _check_verdict(snapshot, policy)
         return taken
 
     def _counted_in_stream(self, census: Census, names: Collection[str], note: str) -> Census:
         """The census without what was not read where the dump was: those tables' fingerprints."""
-        counts = self._dump.contents.tables
+        counts = self._text.contents.tables
         tables = [
             table.model_copy(update={"rows": counts.get(table.name), "fingerprint": None, "ranges": None, "note": note})
             if table.kind == "table" and table.name in names
@@ -210,7 +166,7 @@ class SourceReader:
 
     def _stop_census(self, census: Future[Census]) -> None:
         """Free the thread that may be waiting for a long query, so that nobody has to wait for it."""
-        self._dump.kill()
+        self._text.kill()
         if census.done() or census.cancel():
             return
         ids = [self._snapshot.connection_id, *self._snapshot.other_ids]
@@ -222,21 +178,12 @@ class SourceReader:
         """What was learnt, once :meth:`compressed` has ended."""
         if self._census is None:
             raise RuntimeError("facts() before the stream has ended")
-        contents = self._dump.contents
         return SourceFacts(
             database=self._policy.database,
             server=self._server,
             consistency=self._snapshot.consistency(),
             census=self._census,
-            stream=StreamFacts(
-                sql_bytes=self._compressor.bytes_in,
-                compressed_bytes=self._compressor.bytes_out,
-                sections=self._sections,
-                views=contents.views,
-                routines=contents.routines,
-                triggers=contents.triggers,
-                events=contents.events,
-            ),
+            stream=self._text.facts(),
             tools={
                 "dump": self._program.version,
                 "python": platform.python_version(),
@@ -250,12 +197,13 @@ class SourceReader:
 @contextmanager
 def read_source(
     endpoint: Endpoint, policy: SourcePolicy, reporter: Reporter, cancellation: Cancellation, *,
-    turn: int = 0, large_rows: int = LARGE_TABLE_ROWS,
+    turn: int = 0, large_rows: int = LARGE_TABLE_ROWS, least_parallel: int = PARALLEL_BYTES,
 ) -> Iterator[SourceReader]:  # fmt: skip
     """Open the snapshot and start the dump in it; on leaving, no process and no connection is left.
 
     :param turn: number of the backup, which says whose turn it is when the policy has large tables sampled.
     :param large_rows: rows from which on a table is large.
+    :param least_parallel: bytes of data from which on several programs dump it.
 
     :raises PreflightError: client, privileges or account do not allow a complete dump.
     :raises SnapshotUnproven, SourceBusy, SourceUnavailable, DumpFailed: see there.
@@ -266,6 +214,8 @@ def read_source(
         server = identify(connection)
         grants = Grants.of(connection)
         binary_log = variable(connection, "log_bin") == "ON"
+        programs = _programs(policy, connection, server)
+        shares = divide(connection, server.flavour, database, policy.exclude_tables, programs, least_parallel)
         versioned = has_versioned_tables(connection, database)
         readers = reading_connections(policy, connection, server.flavour)
         hindrances = not_dumpable(connection, database, policy.exclude_tables)
@@ -283,10 +233,6 @@ def read_source(
         )
     program = find_dump_program(server.flavour, server.version)
     reporter.line("Source", database=database, server=server.version, client=program.version)
-    arguments = dump_arguments(
-        program, database,
-        binary_log=binary_log, versioned_tables=versioned, excluded_tables=policy.exclude_tables,
-    )  # fmt: skip
     extent = Extent(policy.fingerprints == "sampled", turn, large_rows)
     methods = ladder(server, grants, database, binary_log, policy.consistency)
     with Throttle(policy.throttle, endpoint, server, reporter) as throttle:
@@ -306,28 +252,57 @@ def read_source(
                 readers if attempt <= _PARALLEL_ATTEMPTS else 1,
             ) as snapshot:
                 sequences = next_values(snapshot.connection, database)
-                dump = Dump(program, endpoint, arguments, throttle)
-                dump.know(before)
+                others = shares if snapshot.method != "none" else []
+                arguments = dump_arguments(
+                    program, database, binary_log=binary_log, versioned_tables=versioned,
+                    excluded_tables=policy.exclude_tables, others=others,
+                )  # fmt: skip
+                further = [share_arguments(program, database, share, binary_log=binary_log) for share in others]
+                text = _start(program, endpoint, [arguments, *further], others, throttle, policy, cancellation)
+                text.know(before)
                 try:
-                    with cancellation.action(dump.kill):
-                        dump.wait_until_open()
+                    with cancellation.action(text.kill):
+                        text.wait_until_open()
                         snapshot.release_lock()
-                        if snapshot.same_as(dump.contents.coordinates):
-                            _tell(reporter, snapshot)
+                        if all(map(snapshot.same_as, text.coordinates)):
+                            _tell(reporter, snapshot, len(text.coordinates))
                             reader = SourceReader(
-                                snapshot, dump, server, policy, program, endpoint, before, sequences, extent, reporter,
+                                snapshot, text, server, policy, program, endpoint, before, sequences, extent, reporter,
                                 cancellation,
                             )  # fmt: skip
                             with closing(reader):
                                 yield reader
                             return
                 finally:
-                    dump.kill()
+                    text.kill()
             reporter.line("The source moved on between two transactions; opening the snapshot again", attempt=attempt)
     raise SnapshotUnproven(
         f"In {_SNAPSHOT_ATTEMPTS} attempts the source never stood still between two transactions.",
         f"GRANT RELOAD ON *.*, or LOCK TABLES ON `{database}`.*, to the backup account.",
     )
+
+
+def _programs(policy: SourcePolicy, connection: Connection[Any], server: ServerIdentity) -> int:
+    """How many dump programs may run at the same time; where the policy holds backups back, one."""
+    return 1 if policy.throttle != ThrottlePolicy() else reading_connections(policy, connection, server.flavour)
+
+
+def _start(
+    program: DumpProgram, endpoint: Endpoint, arguments: list[list[str]], others: list[Share], throttle: Throttle,
+    policy: SourcePolicy, cancellation: Cancellation,
+) -> DumpText:  # fmt: skip
+    """Start the first program, and one for each of the others' shares."""
+    dumps: list[Dump] = []
+    try:
+        for each in arguments:
+            dumps.append(Dump(program, endpoint, each, throttle))
+    except BaseException:
+        for dump in dumps:
+            dump.kill()
+        raise
+    if not others:
+        return SingleText(dumps[0], policy.compression, cancellation)
+    return JoinedText(dumps, others, policy.compression, cancellation)
 
 
 def _check_verdict(snapshot: Snapshot, policy: SourcePolicy) -> None:
@@ -349,7 +324,7 @@ def _check_verdict(snapshot: Snapshot, policy: SourcePolicy) -> None:
         )
 
 
-def _tell(reporter: Reporter, snapshot: Snapshot) -> None:
+def _tell(reporter: Reporter, snapshot: Snapshot, programs: int) -> None:
     coordinates = snapshot.coordinates
     reporter.line(
         "Snapshot is open in all connections",
@@ -358,6 +333,7 @@ def _tell(reporter: Reporter, snapshot: Snapshot) -> None:
         binlog=f"{coordinates.binlog_file}:{coordinates.binlog_position}" if coordinates.binlog_file else None,
         gtid=coordinates.gtid,
         readers=1 + len(snapshot.others),
+        dump_programs=programs,
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from include.backup_engine.mysql.identifiers import QUOTED, unquoted
-from include.backup_engine.records import Section
+from include.backup_engine.records import Section, whole_tables
 
 LARGE_TABLE_BYTES = 4 << 20
 """Bytes of SQL from which on an ALTER TABLE costs less than it saves."""
@@ -42,15 +42,18 @@ class Deferred:
 
 def large_tables(sections: Sequence[Section]) -> list[Section]:
     """The tables of a dump whose keys are deferred."""
-    return [section for section in sections if section.kind == "table" and section.sql_length >= LARGE_TABLE_BYTES]
+    return [table for table in whole_tables(sections) if table.sql_length >= LARGE_TABLE_BYTES]
 
 
 def load_order(sections: Sequence[Section]) -> list[Section]:
     """The order in which a dump's sections are loaded: large tables first, those with the most rows before the others.
 
     So the longest index build is not the last thing to do, with all other connections idle. What stands before the
-    first table stays there, and so does the last section, at whose end the dump puts the settings back.
+    first table stays there, and so does the last section, at whose end the dump puts the settings back. Where tables
+    lie in pieces, large ones come side by side already, and nothing is moved.
     """
+    if len(whole_tables(sections)) < [section.kind for section in sections].count("table"):
+        return list(sections)
     before = next((number for number, section in enumerate(sections) if section.kind == "table"), len(sections))
     large = large_tables(sections[before:-1])
     rest = [section for section in sections[before:] if section not in large]

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import selectors
 import time
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Sequence
 from typing import Protocol
 
 from include.backup_engine.errors import ContentIncomplete, DumpFailed, PreflightError, SchemaChanged, SourceBusy
 from include.backup_engine.mysql.client import ClientProcess, DumpProgram
+from include.backup_engine.mysql.division import Share
 from include.backup_engine.mysql.server import ACCESS_DENIED, TABLE_CHANGED, Endpoint
 from include.backup_engine.mysql.stream import DumpContents, Piece, StreamScanner
 from include.backup_engine.records import Census
@@ -34,6 +35,8 @@ _COMMON = (
 )
 _EVERYTHING = ("--routines", "--events", "--triggers")
 _ROWS_ONLY = ("--no-create-info", "--skip-triggers")
+_BESIDE_OTHERS = ("--skip-add-locks",)
+"""For a text into which that of other programs is put: LOCK TABLES would keep their tables out."""
 
 
 def dump_arguments(
@@ -43,18 +46,38 @@ def dump_arguments(
     binary_log: bool,
     versioned_tables: bool,
     excluded_tables: Collection[str] = (),
+    others: Sequence[Share] = (),
 ) -> list[str]:
-    """The argument list; options that not every version knows are used only where ``--help`` lists them."""
-    arguments = [*_COMMON, *_EVERYTHING, *_arguments_of(program, versioned_tables)]
-    if binary_log and program.flavour == "mariadb":
-        arguments.append("--master-data=2")
-    arguments += [f"--ignore-table={database}.{table}" for table in sorted(excluded_tables)]
+    """The argument list; options that not every version knows are used only where ``--help`` lists them.
+
+    :param others: what other programs dump.
+    """
+    arguments = [*_COMMON, *_EVERYTHING, *_arguments_of(program, versioned_tables), *_coordinates(program, binary_log)]
+    if others:
+        arguments += _BESIDE_OTHERS
+    elsewhere = {table for share in others for table in share.tables}
+    arguments += [f"--ignore-table={database}.{table}" for table in sorted({*excluded_tables, *elsewhere})]
     return [*arguments, database]
+
+
+def share_arguments(program: DumpProgram, database: str, share: Share, *, binary_log: bool) -> list[str]:
+    """The argument list for what a program beside the first dumps, written as :func:`dump_arguments` has it."""
+    arguments = [*_COMMON, *_BESIDE_OTHERS, *_arguments_of(program, False), *_coordinates(program, binary_log)]
+    # Of several programs that dump rows of a table, only one writes ENABLE KEYS, which is after all of them.
+    arguments += [*_ROWS_ONLY, "--skip-disable-keys"] if share.rows_only else ["--triggers"]
+    if share.where:
+        arguments.append(f"--where={share.where}")
+    return [*arguments, "--", database, *share.tables]
 
 
 def row_arguments(program: DumpProgram, database: str, tables: Collection[str], *, versioned_tables: bool) -> list[str]:
     """The argument list for the rows of some tables and nothing else, written as :func:`dump_arguments` has them."""
     return [*_COMMON, *_ROWS_ONLY, *_arguments_of(program, versioned_tables), "--", database, *sorted(tables)]
+
+
+def _coordinates(program: DumpProgram, binary_log: bool) -> list[str]:
+    """What has a program print its position in the binary log, as a comment."""
+    return ["--master-data=2"] if binary_log and program.flavour == "mariadb" else []
 
 
 def _arguments_of(program: DumpProgram, versioned_tables: bool) -> list[str]:

@@ -20,7 +20,7 @@ from pymysql.connections import Connection
 from include.backup_engine.errors import LoadFailed, RestoreRefused
 from include.backup_engine.mysql.deferred import defer
 from include.backup_engine.mysql.fence import Charset, Fence, Kind
-from include.backup_engine.mysql.identifiers import QUOTED, without_own_schema
+from include.backup_engine.mysql.identifiers import QUOTED, unquoted, without_own_schema
 from include.backup_engine.mysql.lanes import Lanes
 from include.backup_engine.mysql.row_sender import RowSender
 from include.backup_engine.mysql.server import quote, row
@@ -46,6 +46,7 @@ _ARCHIVE_COUNTER = re.compile(rb"(\n\) ENGINE=ARCHIVE) AUTO_INCREMENT=\d+")
 _STRICTER = (b"sql_require_primary_key", b"sql_generate_invisible_primary_key", b"restrict_fk_on_non_standard_key")
 _CREATE = re.compile(rb"CREATE (?:TABLE|SEQUENCE) (" + QUOTED + rb")")
 _DROP = re.compile(rb"DROP (?:TABLE|SEQUENCE) IF EXISTS (" + QUOTED + rb")")
+_QUOTED_NAME = re.compile(QUOTED)
 _SESSION = re.compile(rb"SQL_MODE|CHARACTER_SET|NAMES", re.IGNORECASE)
 # As numbers: a text would arrive in a character set that the dump has set. The last column: 2 for character sets in
 # which the second byte of a character may look like a quote or a backslash.
@@ -127,7 +128,11 @@ class Loader:
         self._first = connections[0]
         self._lanes = Lanes(connections, _run, interrupt)
         self._large = frozenset(large_tables)
-        self._table = _Table()
+        self._keys: dict[str, bytes] = {}
+        """ALTER TABLE for each table whose keys are deferred, until it is given to a lane."""
+        self._innodb: set[str] = set()
+        self._complete: list[str] = []
+        """Tables whose last row was seen, and whose triggers may still follow."""
         self._created: set[bytes] = set()
         self._foreign_keys: list[bytes] = []
         self._database = database
@@ -157,6 +162,8 @@ class Loader:
         return self.facts
 
     def _take(self, statement: bytes, number: int) -> None:
+        if statement.startswith(b"INSERT INTO "):
+            self._build_keys(number)
         if self._rows.gather(statement, number):
             kind: Kind = "insert"
         else:
@@ -173,7 +180,7 @@ class Loader:
     def _is_pointless(self, kind: Kind, code: bytes) -> bool:
         """Whether a statement would do nothing. To drop a table that is not there costs MariaDB a write to its disk."""
         if kind == "keys":
-            return self._table.innodb  # which has no use for DISABLE KEYS
+            return self._is_told_by_keys(code)
         dropped = _DROP.match(code)
         return dropped is not None and dropped[1] not in self._created
 
@@ -200,25 +207,44 @@ class Loader:
         return statement
 
     def _begin_table(self, statement: bytes, number: int) -> None:
-        self._end_table(number)
+        self._build_keys(number)
         statement = _ARCHIVE_COUNTER.sub(rb"\1", statement)
         deferred = defer(statement, self._large)
-        self._table = _Table(deferred.keys, innodb=b"\n) ENGINE=InnoDB" in statement)
+        innodb = b"\n) ENGINE=InnoDB" in statement
+        if innodb and (name := _QUOTED_NAME.search(statement)):
+            self._innodb.add(unquoted(name[0]))
+            if deferred.keys:
+                self._keys[unquoted(name[0])] = deferred.keys
         if deferred.foreign_keys:
             self._foreign_keys.append(deferred.foreign_keys)
-        if self._table.innodb:
+        if innodb:
             self._rows.create(deferred.create, number)
         else:
             self._lanes.run(deferred.create, number)
 
-    def _end_table(self, number: int) -> None:
-        if self._table.keys:
-            self._lanes.build(self._table.keys, number)
-            self._table = _Table()
+    def _is_told_by_keys(self, code: bytes) -> bool:
+        """Whether DISABLE or ENABLE KEYS is for InnoDB, which has no use for it; the latter says that rows have ended.
+
+        Rows of several tables may alternate, so that the next table's beginning does not say it.
+        """
+        name = _QUOTED_NAME.search(code)
+        if name is None or (table := unquoted(name[0])) not in self._innodb:
+            return False
+        if code.rstrip().endswith(b"ENABLE KEYS"):
+            self._complete.append(table)
+        return True
+
+    def _build_keys(self, number: int) -> None:
+        """Have the keys of complete tables built. Not before their triggers are there, which would wait for that."""
+        for table in self._complete:
+            if keys := self._keys.pop(table, None):
+                self._lanes.build(keys, number)
+        self._complete.clear()
 
     def _finish(self, number: int) -> None:
         self._rows.send(number)
-        self._end_table(number)
+        self._complete.extend(self._keys)
+        self._build_keys(number)
         self._lanes.finish()
         self._rows.check()
         self.facts.rows_as_data = self._rows.sent
@@ -261,17 +287,6 @@ class Loader:
                 )
             self.facts.events_disabled += 1
         return statement
-
-
-@dataclass(frozen=True)
-class _Table:
-    """The table whose rows are being loaded.
-
-    :param keys: ALTER TABLE for when they are in.
-    """
-
-    keys: bytes | None = None
-    innodb: bool = False
 
 
 def _run(connection: Connection[Any], statement: bytes, number: int) -> int:

@@ -84,7 +84,12 @@ def _widths() -> Iterator[int]:
 
 def condition(ranges: KeyRanges, number: int) -> str:
     """SQL that is true for the rows of one range."""
-    start, end = _bounds(ranges, number)
+    return condition_between(ranges, number, number)
+
+
+def condition_between(ranges: KeyRanges, first: int, last: int) -> str:
+    """SQL that is true for the rows of several ranges, both ends included; empty for those of all."""
+    start, end = _bounds(ranges, first)[0], _bounds(ranges, last)[1]
     column = quote(ranges.key)
     parts = [f"{column} >= {start}"] * (start is not None) + [f"{column} < {end}"] * (end is not None)
     return " AND ".join(parts)

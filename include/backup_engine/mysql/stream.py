@@ -9,17 +9,23 @@ DELIMITER line itself; that which ends it is followed by the settings that the p
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from include.backup_engine.mysql.stream_hash import StreamHash
+from include.backup_engine.mysql.stream_hash import StreamHash, total
 from include.backup_engine.records import Coordinates
 
 SectionKind = Literal["settings", "table", "sequence", "code"]
+Part = Literal["head", "tables", "rows", "after rows", "code", "end"]
+"""Where in a dump something stands: in the settings at its head, among its tables and the places that it keeps for
+views, in the INSERTs of a table, between those and the next table, in the code and views behind all tables, in the
+settings that are put back at its end."""
 
 _HOLD_BACK = 1024  # longer than any announcement, so that none is cut in two
-_MARK = re.compile(rb"\n(?=-- |DELIMITER |/\*!50106 CREATE\*/ )([^\n]*)(?=(\n/\*!50)?)")
+_MARK = re.compile(
+    rb"\n(?=-- |DELIMITER |/\*!(?:50106 CREATE\*/ |40000 ALTER TABLE |40103 SET TIME_ZONE=@OLD))([^\n]*)(?=(\n/\*!50)?)"
+)
 _NAMED = re.compile(rb"-- (Table structure for table|Sequence structure for|Final view structure for view) `(.+)`\Z")
 _ROWS = re.compile(rb"-- Dumping data for table `(.+)`\Z")
 _POSITION = re.compile(rb"-- CHANGE (?:MASTER|REPLICATION SOURCE) TO .*_LOG_FILE='([^']+)', .*_LOG_POS=(\d+)")
@@ -30,13 +36,15 @@ _CODE = (
     b"-- Dumping routines",
     b"-- Dumping events",
 )
+_BEHIND_TABLES = (b"-- Final view structure for view", b"-- Dumping routines", b"-- Dumping events")
 
 
 @dataclass
 class Piece:
-    """A part of the stream; ``starts`` is set when a new section begins with it."""
+    """A stretch of the stream; ``starts`` is set when a new section begins with it."""
 
     data: bytes
+    part: Part
     starts: tuple[SectionKind, str] | None = None
 
 
@@ -74,6 +82,8 @@ class StreamScanner:
         self._starts: tuple[SectionKind, str] | None = ("settings", "")
         self._in_body = False
         self._bodies: Literal["triggers", "routines", "events"] = "triggers"
+        self._part: Part = "head"
+        self._section_name = ""
         self._table = ""
         self._rows: StreamHash | None = None
 
@@ -104,15 +114,18 @@ class StreamScanner:
         if self._rows:
             self._rows.feed(data)
         starts, self._starts = self._starts, None
-        return Piece(data, starts)
+        return Piece(data, self._part, starts)
 
     def _note(self, line: bytes, settings_follow: bool) -> tuple[SectionKind, str] | None:
         """Take an announcement into account; returns the section that it starts, if it starts one."""
-        if line.startswith(b"/*!"):  # an event; several of them stand between two DELIMITER lines
+        if line.startswith(b"/*!50106"):  # an event; several of them stand between two DELIMITER lines
             self.contents.events += self._bodies == "events"
             return None
         if self._in_body:
             self._in_body = not (line.strip() == b"DELIMITER ;" and settings_follow)
+            return None
+        if line.startswith(b"/*!"):
+            self._end_of_part(line)
             return None
         if line.startswith(b"DELIMITER "):
             self._in_body = True
@@ -128,7 +141,11 @@ class StreamScanner:
         elif found := _ROWS.match(line):
             self._end_of_rows()
             self._table = _unquoted(found[1])
-            self._rows = StreamHash() if self._counts_rows else None
+            self._rows, self._part = StreamHash() if self._counts_rows else None, "rows"
+            if self._table != self._section_name:  # the program was told to write no definitions
+                self.contents.started = True
+                self._section_name = self._table
+                return "table", self._table
         elif line.startswith(_CODE) or _NAMED.match(line):
             return self._section(line)
         return None
@@ -140,6 +157,8 @@ class StreamScanner:
         self._bodies = "triggers"
         named = _NAMED.match(line)
         name = _unquoted(named[2]) if named else ""
+        self._part = "code" if line.startswith(_BEHIND_TABLES) else "tables"
+        self._section_name = name if line.startswith(b"-- Table structure") else ""
         if line.startswith(b"-- Table structure"):
             contents.tables[name] = None
             return "table", name
@@ -154,12 +173,42 @@ class StreamScanner:
             self._bodies = "events"
         return "code", ""
 
+    def _end_of_part(self, line: bytes) -> None:
+        if line.startswith(b"/*!40103"):
+            self._end_of_rows()
+            self._part = "end"
+        elif line.endswith(b" ENABLE KEYS */;"):
+            self._end_of_rows()
+
     def _end_of_rows(self) -> None:
+        if self._part == "rows":
+            self._part = "after rows"
         if self._rows:
             self.contents.tables[self._table] = self._rows.rows
             if value := self._rows.value:
                 self.contents.row_hashes[self._table] = value
             self._rows = None
+
+
+def joined(parts: Sequence[DumpContents]) -> DumpContents:
+    """What several dumps held together; a table's rows may be spread over them."""
+    everything = DumpContents(
+        sequences=[name for part in parts for name in part.sequences],
+        views=[name for part in parts for name in part.views],
+        routines=sum(part.routines for part in parts),
+        triggers=sum(part.triggers for part in parts),
+        events=sum(part.events for part in parts),
+        coordinates=parts[0].coordinates,
+        started=all(part.started for part in parts),
+        completed=all(part.completed for part in parts),
+    )
+    for name in dict.fromkeys(name for part in parts for name in part.tables):
+        of_table = [part for part in parts if name in part.tables]
+        rows = [part.tables[name] for part in of_table]
+        everything.tables[name] = None if None in rows else sum(count or 0 for count in rows)
+        if all(name in part.row_hashes for part in of_table):
+            everything.row_hashes[name] = total([part.row_hashes[name] for part in of_table])
+    return everything
 
 
 def _unquoted(name: bytes) -> str:

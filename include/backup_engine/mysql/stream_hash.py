@@ -19,7 +19,7 @@ then a comma or a parenthesis comes next. After a real border the next quote beg
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 
 from xxhash import xxh3_64, xxh3_64_intdigest
@@ -165,6 +165,11 @@ class StreamHash:
         if self._between == _ON_ONE_LINE and b"'" in row:
             self._long_is_open ^= _has_odd_quotes(row[:cut])
         return row[cut:]
+
+
+def total(values: Iterable[str]) -> str:
+    """The value of rows of which several have hashed a part each."""
+    return f"{VERSION}:{sum(int(value.partition(':')[2], 16) for value in values) % (1 << 64):016x}"
 
 
 def _split(text: bytes, between: bytes) -> list[bytes]:
