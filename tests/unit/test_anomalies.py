@@ -145,8 +145,12 @@ def test_a_table_s_compressibility_is_known_where_it_has_members_of_its_own() ->
         section("tiny", 0, 1000, 0, 0),
         section("shared", 1000, 2 * MB, 0, 0),
         section("own", 3 * MB, 8 * MB, 3 * MB, MB),
+        section("pieces", 11 * MB, MB, 11 * MB, 3 * MB),
+        section("pieces", 12 * MB, MB, 12 * MB, 4 * MB),
     ]
-    stream = facts.stream.model_copy(update={"sections": sections, "sql_bytes": 11 * MB})
+    stream = facts.stream.model_copy(
+        update={"sections": sections, "sql_bytes": 13 * MB, "compressed_bytes": 4 * MB + MB // 2}
+    )
     found = Measures.of(facts.model_copy(update={"stream": stream}), 5)
     assert (found.tables, found.rows, found.excluded) == (["pätient"], {"pätient": 3}, ["log"])
-    assert found.ratios == {"own": 4.0}
+    assert found.ratios == {"own": 4.0, "pieces": 1.333}

@@ -181,9 +181,14 @@ def read(encrypted: bytes, raw_sidecar: bytes, source: str, name: str, key: byte
 
 
 def read_section(encrypted: bytes, raw_sidecar: bytes, section: str, key: bytes) -> bytes:
-    """Section 4: one table, from the frame on in which its member starts."""
+    """Section 4: all pieces of one table."""
     fields = json.loads(raw_sidecar)
-    place = next(part for part in fields["stream"]["sections"] if part["name"] == section)
+    places = [part for part in fields["stream"]["sections"] if part["name"] == section]
+    return b"".join(read_piece(encrypted, fields, place, key) for place in places)
+
+
+def read_piece(encrypted: bytes, fields: dict[str, Any], place: dict[str, Any], key: bytes) -> bytes:
+    """From the frame on in which its member starts."""
     frame_length = fields["frame_length"]
     index = place["compressed_offset"] // frame_length
     message_id = base64.b64decode(fields["iv"])

@@ -15,7 +15,7 @@ from typing import Any
 from pymysql.connections import Connection
 
 from include.backup_engine.mysql.ranges import condition_between, plan_ranges
-from include.backup_engine.mysql.server import rows, variable
+from include.backup_engine.mysql.server import rows
 from include.backup_engine.records import Flavour, TableFacts
 
 PARALLEL_BYTES = 64 << 20
@@ -108,14 +108,25 @@ def _cut(connection: Connection[Any], database: str, table: str, parts: int) -> 
 
 
 def _tables(connection: Connection[Any], flavour: Flavour, database: str) -> list[_Sized]:
+    """All tables; divisible are those that dump programs can be told to take, and to leave, by name alone.
+
+    They look names up in their own collation, in which those of two tables, or of a table and a view, may be equal.
+    """
     if flavour == "mysql":  # which otherwise tells sizes of a day ago
         rows(connection, "SET SESSION information_schema_stats_expiry = 0")
+    broad = "utf8mb4_0900_ai_ci" if flavour == "mysql" else "utf8mb4_unicode_520_ci"
+    of_name = [
+        f"COUNT(*) OVER (PARTITION BY CONVERT(table_name USING utf8mb4) COLLATE {collation})"
+        for collation in ("utf8mb4_general_ci", broad)
+    ]
     found = rows(
         connection,
-        "SELECT table_name, COALESCE(data_length, 0), COALESCE(engine = 'InnoDB', 0) AND table_type = 'BASE TABLE'"
-        " FROM information_schema.tables WHERE table_schema = %s AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED')",
+        "SELECT table_name, table_type, COALESCE(data_length, 0), COALESCE(engine = 'InnoDB', 0),"  # noqa: S608 - constants
+        f" {of_name[0]}, {of_name[1]} FROM information_schema.tables WHERE table_schema = %s",
         (database,),
     )
-    # A name's letters may not be told apart by the program's options where the server does not tell them apart.
-    folds = variable(connection, "lower_case_table_names") != "0"
-    return [_Sized(str(name), int(size), bool(divisible) and not folds) for name, size, divisible in found]
+    return [
+        _Sized(str(name), int(size), kind == "BASE TABLE" and bool(innodb) and one == other == 1)
+        for name, kind, size, innodb, one, other in found
+        if kind in ("BASE TABLE", "SYSTEM VERSIONED")
+    ]

@@ -71,8 +71,8 @@ class Settings:
 
 
 def same_settings(first: list[bytes], other: list[bytes], rows_only: bool) -> bool:
-    """Whether two programs set the same."""
-    return _statements(first, rows_only) == _statements(other, rows_only)
+    """Whether two programs set the same; what was not found is not the same."""
+    return _statements(first, rows_only) == _statements(other, rows_only) != []
 
 
 def _statements(text: list[bytes], rows_only: bool) -> list[bytes]:

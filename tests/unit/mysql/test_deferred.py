@@ -85,3 +85,12 @@ def test_the_last_section_stays_last_since_the_dump_puts_its_settings_back_there
     vitals = _section("table", "vitals", LARGE_TABLE_BYTES, 90_000)
     assert load_order([settings, rooms, vitals]) == [settings, rooms, vitals]
     assert load_order([]) == []
+
+
+def test_tables_in_pieces_stay_where_they_are_and_are_as_large_as_all_of_these() -> None:
+    half = LARGE_TABLE_BYTES // 2
+    settings, end = _section("settings", "", 9), _section("code", "", 9)
+    rooms, cases = _section("table", "rooms", 9, 1), [_section("table", "cases", half, rows) for rows in (500, None)]
+    dump = [settings, cases[0], rooms, cases[1], end]
+    assert load_order(dump) == dump
+    assert large_tables(dump) == [cases[0].model_copy(update={"sql_length": 2 * half})]

@@ -6,7 +6,8 @@ import pytest
 
 from include.backup_engine.errors import ContentIncomplete, DumpFailed
 from include.backup_engine.mysql.client import DumpProgram
-from include.backup_engine.mysql.dump import check_completeness, dump_arguments
+from include.backup_engine.mysql.division import Share
+from include.backup_engine.mysql.dump import check_completeness, dump_arguments, share_arguments
 from include.backup_engine.mysql.stream import DumpContents
 from include.backup_engine.records import Census, Flavour, ObjectFacts, TableFacts
 
@@ -53,6 +54,20 @@ def test_excluded_tables() -> None:
         "--ignore-table=surgicase.b",
         "surgicase",
     ]
+
+
+def test_what_others_dump_is_left_out_and_no_program_locks_tables_in_its_text() -> None:
+    program = DumpProgram("/usr/bin/dump", "mariadb", "1", frozenset())
+    shares = [Share(("big", "less")), Share(("huge",), "`id` < 5"), Share(("huge",), "`id` >= 5", 1)]
+    first = dump_arguments(program, "d", binary_log=True, versioned_tables=False, excluded_tables=("x",), others=shares)
+    assert first[-5:] == [f"--ignore-table=d.{name}" for name in ("big", "huge", "less", "x")] + ["d"]
+    whole, start, rest = (share_arguments(program, "d", share, binary_log=True) for share in shares)
+    assert whole[-4:] == ["--", "d", "big", "less"]
+    assert start[-4:] == ["--where=`id` < 5", "--", "d", "huge"]
+    assert all({"--skip-add-locks", "--master-data=2"} <= set(found) for found in (first, whole, start, rest))
+    assert "--triggers" in whole and "--triggers" in start
+    assert {"--no-create-info", "--skip-triggers", "--skip-disable-keys"} <= set(rest)
+    assert "--skip-add-locks" not in arguments("mariadb")
 
 
 CENSUS = Census(

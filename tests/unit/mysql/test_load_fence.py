@@ -436,3 +436,23 @@ def test_only_what_was_created_is_dropped() -> None:
     dropped, created = "/*!50001 DROP TABLE IF EXISTS `v`*/", "/*!50001 CREATE TABLE `v` (\n  `a` int\n)*/"
     statements = load(f"DROP TABLE IF EXISTS `v`;\n{dropped};\n{created};\n{dropped};\nDROP VIEW IF EXISTS `v`;\n")
     assert statements == [created.encode(), dropped.encode(), b"DROP VIEW IF EXISTS `v`"]
+
+
+def test_keys_are_built_after_the_last_row_and_the_triggers_where_rows_of_tables_alternate() -> None:
+    create = "CREATE TABLE `{}` (\n  `id` int NOT NULL,\n  PRIMARY KEY (`id`),\n  KEY `k` (`id`)\n) ENGINE=InnoDB;\n"
+    enable, trigger = (
+        "/*!40000 ALTER TABLE `{}` ENABLE KEYS */;\n",
+        "CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW SET @x = 1;\n",
+    )
+    insert = "INSERT INTO `{}` VALUES (1);\n"
+    text = "".join([
+        create.format("a"), insert.format("a"), create.format("b"), insert.format("b"), insert.format("a"),
+        enable.format("a"), trigger, insert.format("b"), enable.format("b"),
+    ])  # fmt: skip
+    target = Target()
+    loader(target, large_tables=["a", "b"]).load([text.encode()])
+    ran = [statement.split()[:3] for statement in target.statements]
+    assert [b" ".join(words) for words in ran] == [
+        b"CREATE TABLE `a`", b"INSERT INTO `a`", b"CREATE TABLE `b`", b"INSERT INTO `b`", b"INSERT INTO `a`",
+        b"CREATE TRIGGER t", b"ALTER TABLE `a`", b"INSERT INTO `b`", b"ALTER TABLE `b`",
+    ]  # fmt: skip

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from xxhash import xxh3_64_intdigest
 
-from include.backup_engine.mysql.stream import DumpContents, Piece, StreamScanner
+from include.backup_engine.mysql.stream import DumpContents, Piece, StreamScanner, joined
 from include.backup_engine.records import Coordinates
 from tests.unit.mysql.dumps import MARIADB, MYSQL
 
@@ -194,3 +194,44 @@ def test_rows_are_counted_over_any_number_of_inserts(rows: int, per_insert: int,
     )
     text = b"\n--\n-- Table structure for table `t`\n--\n\n-- Dumping data for table `t`\n--\n\n" + inserts + b"\n"
     assert scan(in_chunks(text, size))[1].tables == {"t": rows}
+
+
+@pytest.mark.parametrize("dump", [MARIADB, MYSQL], ids=["mariadb", "mysql"])
+def test_the_parts_of_a_dump_follow_each_other(dump: bytes) -> None:
+    parts: list[tuple[str, bytes]] = []
+    for piece in scan([dump])[0]:
+        if parts and parts[-1][0] == piece.part:
+            parts[-1] = (piece.part, parts[-1][1] + piece.data)
+        else:
+            parts.append((piece.part, piece.data))
+    found = dict(parts)
+    assert [part for part, _ in parts[:3]] == ["head", "tables", "rows"]
+    assert b"SET @OLD_SQL_MODE" in found["head"]
+    assert all(data.startswith(b"-- Dumping data for table") for part, data in parts if part == "rows")
+    assert all(data.startswith(b"/*!40000 ALTER TABLE `cases` ENABLE KEYS */;") for part, data in parts[3:4])
+    assert found["code"].startswith((b"-- Dumping events", b"-- Dumping routines", b"-- Final view"))
+    if dump == MARIADB:  # the other is cut short here, too
+        assert found["end"].startswith(b"/*!40103 SET TIME_ZONE=@OLD_TIME_ZONE */;")
+        assert found["end"].endswith(dump[-20:])
+
+
+def test_a_dump_without_definitions_has_a_section_for_each_table() -> None:
+    rows = b"head\n\n--\n-- Dumping data for table `t`\n--\n-- WHERE:  `id` < 5\n\nINSERT INTO `t` VALUES (1),(2);\n"
+    pieces, found = scan([rows])
+    assert [(starts, data.partition(b"\n")[0]) for starts, data in sections(pieces)] == [
+        (("settings", ""), b"head"),
+        (("table", "t"), b"-- Dumping data for table `t`"),
+    ]
+    assert (found.tables, found.started) == ({"t": 2}, True)
+
+
+def test_what_several_dumps_held() -> None:
+    first = contents(MARIADB)
+    rest = DumpContents(tables={"cases": 3, "beds": 1}, row_hashes={"cases": hashed(b"7")}, triggers=2)
+    both = joined([first, rest])
+    assert both.tables == first.tables | {"cases": 7, "beds": 1}
+    total = (int(first.row_hashes["cases"][2:], 16) + xxh3_64_intdigest(b"7")) % 2**64
+    assert both.row_hashes == first.row_hashes | {"cases": f"1:{total:016x}"}
+    assert (both.triggers, both.views, both.coordinates) == (3, first.views, first.coordinates)
+    assert (both.started, both.completed) == (False, False)
+    assert joined([first, DumpContents(tables={"cases": None})]).tables["cases"] is None
