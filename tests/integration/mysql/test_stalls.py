@@ -9,11 +9,13 @@ from contextlib import contextmanager
 import pytest
 
 from include.backup_engine.cancel import Cancellation
+from include.backup_engine.mysql import dump_lanes, lane
 from include.backup_engine.mysql.client import find_dump_program
 from include.backup_engine.mysql.dump import Dump, dump_arguments
 from include.backup_engine.mysql.server import Endpoint
 from include.backup_engine.report import Reporter
 from include.backup_engine.source import read_source
+from include.backup_engine.throttle import Throttle
 from tests.integration.mysql.conftest import NewAccount, Pair
 from tests.integration.mysql.copies import Taken, compare, restore_into, source_policy
 from tests.servers.database import Database
@@ -44,19 +46,29 @@ def large(pair: Pair, database: str) -> str:
     return database
 
 
-def test_a_dump_that_stands_still_is_not_dropped(
-    large: str, pair: Pair, scratch: Endpoint, new_account: NewAccount
+@pytest.mark.parametrize("programs", [1, 3])
+def test_a_dump_that_stands_still_is_not_dropped_and_little_of_it_is_in_memory(
+    programs: int, large: str, pair: Pair, scratch: Endpoint, new_account: NewAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    endpoint, policy = new_account("ALL PRIVILEGES ON *.*"), source_policy(large)
+    monkeypatch.setattr(dump_lanes, "_MOST_WAITING", 1 << 20)
+    monkeypatch.setattr(lane, "MEMBER_SQL_BYTES", 1 << 20)
+    endpoint, policy = new_account("ALL PRIVILEGES ON *.*"), source_policy(large, parallel=programs)
+    read: list[int] = []
+    monkeypatch.setattr(Throttle, "took", lambda _, size: read.append(size))
     # MariaDB's program sets wait_timeout back to the server's own; it counts between two statements only.
     short = ("net_write_timeout",) if pair.flavour == "mariadb" else ("net_write_timeout", "wait_timeout")
-    with impatient(pair.source, *short), read_source(endpoint, policy, Reporter(), Cancellation()) as reader:
+    with (
+        impatient(pair.source, *short),
+        read_source(endpoint, policy, Reporter(), Cancellation(), least_parallel=1 << 20) as reader,
+    ):
         chunks: list[bytes] = []
         for chunk in reader.compressed():
             if not chunks:
                 time.sleep(_STALL_SECONDS)
+                assert sum(read) < 20e6  # of 33 MB
             chunks.append(chunk)
         taken = Taken(chunks, reader.facts(), policy.compression)
+    assert (len(taken.facts.stream.sections) > 10) == (programs > 1)
     restore_into(scratch, "mirror_copy", taken)
     assert compare(taken, scratch, "mirror_copy").findings == []
 
