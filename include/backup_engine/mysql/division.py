@@ -126,7 +126,11 @@ def _tables(connection: Connection[Any], flavour: Flavour, database: str) -> lis
         (database,),
     )
     return [
-        _Sized(str(name), int(size), kind == "BASE TABLE" and bool(innodb) and one == other == 1)
+        _Sized(
+            str(name),
+            int(size),
+            kind == "BASE TABLE" and bool(innodb) and one == other == 1 and str(name).isprintable(),
+        )
         for name, kind, size, innodb, one, other in found
         if kind in ("BASE TABLE", "SYSTEM VERSIONED")
     ]

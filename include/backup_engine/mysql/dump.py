@@ -149,8 +149,8 @@ class Dump:
         return self._process.pid
 
     def know(self, census: Census) -> None:
-        """Names that may be quoted from the program's complaints."""
-        self._known_names = frozenset(item.name for item in census.everything)
+        """More names that may be quoted from the program's complaints."""
+        self._known_names |= {item.name for item in census.everything}
 
     def wait_until_open(self) -> None:
         """Read until the dump's transaction is open: at its first object, or its end.

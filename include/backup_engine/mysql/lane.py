@@ -15,6 +15,7 @@ from include.backup_engine.errors import DumpFailed
 from include.backup_engine.mysql.division import Share
 from include.backup_engine.mysql.dump import Dump
 from include.backup_engine.mysql.dump_text import MEMBER_SQL_BYTES
+from include.backup_engine.mysql.server import quote
 from include.backup_engine.mysql.stream import Piece, SectionKind
 from include.backup_engine.names import Compression
 
@@ -128,12 +129,13 @@ class Lane:
             if piece.starts:
                 self._start(*piece.starts)
             data = piece.data
-            at = data.find(_BETWEEN) if piece.part == "rows" and self._is_full else -1
+            rows = piece.part == "rows"
+            at = data.find(_BETWEEN) if rows and self._is_full else -1
             if at >= 0:
-                self._add(data[: at + 2])
+                self._add(data[: at + 2], rows=rows)
                 yield from self._cut()
                 data = data[at + 2 :]
-            self._add(data)
+            self._add(data, rows=rows)
             if self._in_hand > 2 * self._most:
                 yield self._give(ends=False)
         yield from self._cut(ends_stage=True)
@@ -164,11 +166,13 @@ class Lane:
         self._section = (kind, name)
         self._starts.append((self._member_bytes, kind, name))
 
-    def _add(self, data: bytes) -> None:
+    def _add(self, data: bytes, *, rows: bool) -> None:
         if not data:
             return
         if not self._member_bytes and not self._starts:
             self._starts.append((0, *self._section))
+            if rows:  # so that whoever reads the joined text knows whose they are
+                data = b"-- Dumping data for table " + quote(self._section[1]).encode() + b"\n--\n\n" + data
         self._in_hand += len(data)
         if block := self._compressor.compress(data):
             self._blocks.append(block)

@@ -86,6 +86,8 @@ class StreamScanner:
         self._section_name = ""
         self._table = ""
         self._rows: StreamHash | None = None
+        self._begun: set[str] = set()
+        """Tables of which rows were seen; they may be announced again, where their text was joined with others'."""
 
     def scan(self, chunks: Iterable[bytes]) -> Iterator[Piece]:
         """Pass the stream on; at most 1 KiB is held back."""
@@ -184,9 +186,15 @@ class StreamScanner:
         if self._part == "rows":
             self._part = "after rows"
         if self._rows:
-            self.contents.tables[self._table] = self._rows.rows
+            more = DumpContents(tables={self._table: self._rows.rows})
             if value := self._rows.value:
-                self.contents.row_hashes[self._table] = value
+                more.row_hashes[self._table] = value
+            pieces = [self.contents, more] if self._table in self._begun else [more]
+            self._begun.add(self._table)
+            self.contents.tables[self._table], found = _of_table(pieces, self._table)
+            self.contents.row_hashes.pop(self._table, None)
+            if found:
+                self.contents.row_hashes[self._table] = found
             self._rows = None
 
 
@@ -203,12 +211,17 @@ def joined(parts: Sequence[DumpContents]) -> DumpContents:
         completed=all(part.completed for part in parts),
     )
     for name in dict.fromkeys(name for part in parts for name in part.tables):
-        of_table = [part for part in parts if name in part.tables]
-        rows = [part.tables[name] for part in of_table]
-        everything.tables[name] = None if None in rows else sum(count or 0 for count in rows)
-        if all(name in part.row_hashes for part in of_table):
-            everything.row_hashes[name] = total([part.row_hashes[name] for part in of_table])
+        everything.tables[name], found = _of_table([part for part in parts if name in part.tables], name)
+        if found:
+            everything.row_hashes[name] = found
     return everything
+
+
+def _of_table(parts: Sequence[DumpContents], name: str) -> tuple[int | None, str | None]:
+    """Rows of a table, and their hash; ``None``, where that is so of one of the parts."""
+    rows = [part.tables[name] for part in parts]
+    hashes = [part.row_hashes.get(name, "") for part in parts]
+    return None if None in rows else sum(count or 0 for count in rows), total(hashes) if all(hashes) else None
 
 
 def _unquoted(name: bytes) -> str:

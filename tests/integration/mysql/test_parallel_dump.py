@@ -27,6 +27,7 @@ from include.backup_engine.mysql import lane as lane_module
 from include.backup_engine.mysql.client import find_dump_program
 from include.backup_engine.mysql.division import PARALLEL_BYTES
 from include.backup_engine.mysql.server import Endpoint, quote, rows
+from include.backup_engine.mysql.stream import DumpContents, StreamScanner
 from include.backup_engine.mysql.target import set_options
 from include.backup_engine.records import StreamFacts
 from include.backup_engine.report import Reporter
@@ -124,6 +125,17 @@ def test_all_is_in_it_once(both: Both) -> None:
     assert facts[1]["ranged"][0] == ROWS
     assert many.sql_bytes == len(both.many.sql)
     assert many.compressed_bytes == sum(map(len, both.many.chunks))
+
+
+def test_who_reads_it_again_finds_the_same(both: Both) -> None:
+    found: list[DumpContents] = []
+    for taken in (both.one, both.many):
+        scanner = StreamScanner()
+        for _ in scanner.scan([taken.sql]):
+            pass
+        found.append(scanner.contents)
+    assert found[0] == found[1]
+    assert found[1].tables["ranged"] == ROWS
 
 
 def test_the_index_leads_to_each_piece(both: Both) -> None:
