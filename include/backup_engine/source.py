@@ -252,7 +252,9 @@ def read_source(
                 readers if attempt <= _PARALLEL_ATTEMPTS else 1,
             ) as snapshot:
                 sequences = next_values(snapshot.connection, database)
-                others = shares if snapshot.method != "none" else []
+                # The fewer transactions, the sooner they are equal without a lock.
+                alone = snapshot.method == "none" or (snapshot.method == "equal_coordinates" and attempt > 1)
+                others = [] if alone else shares
                 arguments = dump_arguments(
                     program, database, binary_log=binary_log, versioned_tables=versioned,
                     excluded_tables=policy.exclude_tables, others=others,
