@@ -34,7 +34,7 @@ from include.backup_engine.report import Reporter
 from include.backup_engine.source import read_source
 from include.backup_engine.written import Written
 from tests.faults.processes import descendants
-from tests.integration.mysql.conftest import Pair
+from tests.integration.mysql.conftest import MARIADB, Pair
 from tests.integration.mysql.copies import Taken, compare, restore_into, source_policy, take
 from tests.integration.mysql.hostile_database import create, files_of
 from tests.servers.database import Database
@@ -265,12 +265,13 @@ def test_one_program_that_is_killed_ends_all(
         assert not dump_processes()
 
 
+@MARIADB  # on MySQL, the backup lock keeps it from being dropped
 def test_a_table_that_is_dropped_meanwhile_is_named(
     three: str, pair: Pair, source: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair.source.sql("DELETE FROM ranged WHERE id > 0; ANALYZE TABLE ranged", database=three)
     monkeypatch.setattr(dump_lanes, "_MOST_WAITING", 1)
-    with begun(source, three, parallel=2) as blocks:
+    with begun(source, three, parallel=2, fingerprints="off") as blocks:
         [side] = [command.split(b"\0") for command in dump_processes().values() if b"--routines" not in command]
         last = side[-2].decode()
         pair.source.sql(f"DROP TABLE {last}", database=three)
