@@ -43,6 +43,7 @@ def large(pair: Pair, database: str) -> str:
     pair.source.sql("INSERT INTO large (content) VALUES (RANDOM_BYTES(1000))", database=database)
     while pair.source.sql("SELECT COUNT(*) FROM large", database=database)[0][0] < _ROWS:
         pair.source.sql("INSERT INTO large (content) SELECT RANDOM_BYTES(1000) FROM large", database=database)
+    pair.source.sql("ANALYZE TABLE large", database=database)
     return database
 
 
