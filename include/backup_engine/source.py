@@ -45,7 +45,8 @@ from include.backup_engine.throttle import Throttle
 
 _SNAPSHOT_ATTEMPTS = 5
 _PARALLEL_ATTEMPTS = 2
-"""Then one connection reads for the census: without a lock, the more are opened, the likelier the source moves on."""
+"""Then one connection reads for the census, and one for the dump: without a lock, the more are opened, the likelier the
+source moves on."""
 
 
 class SourceReader:
@@ -214,10 +215,11 @@ def read_source(
         server = identify(connection)
         grants = Grants.of(connection)
         binary_log = variable(connection, "log_bin") == "ON"
-        programs = _programs(policy, connection, server)
-        shares = divide(connection, server.flavour, database, policy.exclude_tables, programs, least_parallel)
         versioned = has_versioned_tables(connection, database)
         readers = reading_connections(policy, connection, server.flavour)
+        # By itself, or where the server is to be spared, one: what more of them gain is not measured.
+        programs = policy.parallel if policy.parallel != "auto" and policy.throttle == ThrottlePolicy() else 1
+        shares = divide(connection, server.flavour, database, policy.exclude_tables, programs, least_parallel)
         hindrances = not_dumpable(connection, database, policy.exclude_tables)
     finally:
         connection.close()
@@ -252,8 +254,7 @@ def read_source(
                 readers if attempt <= _PARALLEL_ATTEMPTS else 1,
             ) as snapshot:
                 sequences = next_values(snapshot.connection, database)
-                # The fewer transactions, the sooner they are equal without a lock.
-                alone = snapshot.method == "none" or (snapshot.method == "equal_coordinates" and attempt > 1)
+                alone = snapshot.method == "none" or attempt > _PARALLEL_ATTEMPTS
                 others = [] if alone else shares
                 arguments = dump_arguments(
                     program, database, binary_log=binary_log, versioned_tables=versioned,
@@ -282,11 +283,6 @@ def read_source(
         f"In {_SNAPSHOT_ATTEMPTS} attempts the source never stood still between two transactions.",
         f"GRANT RELOAD ON *.*, or LOCK TABLES ON `{database}`.*, to the backup account.",
     )
-
-
-def _programs(policy: SourcePolicy, connection: Connection[Any], server: ServerIdentity) -> int:
-    """How many dump programs may run at the same time; where the policy holds backups back, one."""
-    return 1 if policy.throttle != ThrottlePolicy() else reading_connections(policy, connection, server.flavour)
 
 
 def _start(
