@@ -275,7 +275,7 @@ def test_a_table_that_is_dropped_meanwhile_is_named(
         [side] = [command.split(b"\0") for command in dump_processes().values() if b"--routines" not in command]
         last = side[-2].decode()
         pair.source.sql(f"DROP TABLE {last}", database=three)
-        with pytest.raises(SchemaChanged, match=f"at {last}"):
+        with pytest.raises(SchemaChanged, match=last):  # whoever comes to it first, dump or census
             list(blocks)
 
 
