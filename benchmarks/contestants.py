@@ -98,6 +98,13 @@ BACKUPS = (
         remark="the same without what no peer does: the server hashes no table",
     ),
     Contestant(
+        "product, parallel: 2",
+        "product",
+        "exec python -m benchmarks.product backup parallel",
+        prefix="private/db_backups/parallel/",
+        remark="the same by two dump programs in one snapshot, each with a share of the tables",
+    ),
+    Contestant(
         ORIGINAL,
         "peer",
         'dump | gzip -6 | openssl enc -aes-256-ctr -pbkdf2 -pass "file:$SECRET" | upload peers/gzip/dump',

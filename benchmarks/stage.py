@@ -157,7 +157,8 @@ def _sink(work: Path, localstack: LocalStack) -> dict[str, str]:
     secret = work / "secret"
     secret.write_text(secrets.token_urlsafe(32))
     source = {"conn_id": "source_mysql", "database": DATABASE}
-    policy = demo_policy() | {"sources": {"bench": source, "unhashed": source | {"fingerprints": "off"}}}
+    others = {"unhashed": source | {"fingerprints": "off"}, "parallel": source | {"parallel": 2}}
+    policy = demo_policy() | {"sources": {"bench": source, **others}}
     (work / "policy.yaml").write_text(yaml.safe_dump(policy))
     aws = localstack.aws
     return {
