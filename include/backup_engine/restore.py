@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from typing import Any, Literal
 
 from pymysql.connections import Connection
@@ -18,7 +19,7 @@ from pymysql.connections import Connection
 from include.backup_engine.cancel import Cancellation
 from include.backup_engine.crypto.data_key import Keyring
 from include.backup_engine.errors import RestoreRefused, UnsupportedFormat
-from include.backup_engine.mysql.deferred import large_tables, load_order
+from include.backup_engine.mysql.deferred import large_tables
 from include.backup_engine.mysql.lanes import lane_count
 from include.backup_engine.mysql.load import Loader, be_lenient
 from include.backup_engine.mysql.privileges import Grants
@@ -33,7 +34,9 @@ from include.backup_engine.mysql.server import (
     rows,
     scalar,
 )
+from include.backup_engine.mysql.statements import split_statements
 from include.backup_engine.mysql.target import set_options
+from include.backup_engine.mysql.turns import in_turns, take_turns
 from include.backup_engine.policy import Policy
 from include.backup_engine.records import Flavour, Record, Section
 from include.backup_engine.report import Reporter, megabytes, peak_memory, rate
@@ -133,7 +136,7 @@ def restore(
         verified = verify(backup, policy, keyring, reporter, rows=False)
     facts = backup.facts
     sections = facts.stream.sections if facts else []
-    text = backup.sql_of(verified.excerpt.names) if verified.excerpt else backup.sql_in(load_order(sections))
+    statements = _statements(backup, sections, verified.excerpt.names if verified.excerpt else [])
     with reporter.stage(f"Load into {database}"):
         started = time.monotonic()
         with ExitStack() as opened:
@@ -162,7 +165,7 @@ def restore(
                     as_data=as_data,
                     interrupt=interrupt,
                 )
-                loaded = loader.load(_until(cancellation, reporter.watch(text, "Loaded")))
+                loaded = loader.run(_until(cancellation, reporter.watch(statements, "Loaded")))
         seconds = time.monotonic() - started
     reporter.line(
         f"Backup {backup.name} restored into {database}: {sum(loaded.statements.values())} statements",
@@ -200,6 +203,20 @@ def _connection(endpoint: Endpoint, database: str) -> Iterator[Connection[Any]]:
             connection.close()
 
 
+def _statements(backup: StoredBackup, sections: Sequence[Section], tables: Collection[str]) -> Iterator[bytes]:
+    """The statements of some tables, or all, in the order in which they are loaded."""
+    if tables:
+        return split_statements(backup.sql_of(tables))
+    turns = take_turns(sections, lane_count())
+    if not backup.holds_exactly(turns.sections):
+        return split_statements(backup.sql())
+    return chain(
+        split_statements(backup.sql_part(turns.before)),
+        in_turns([(backup.sql_part(part), sum(section.sql_length for section in part)) for part in turns.beside]),
+        split_statements(backup.sql_part(turns.after)),
+    )
+
+
 def _tables_as_data(
     connection: Connection[Any], sections: Sequence[Section], flavour: Flavour, reporter: Reporter
 ) -> dict[str, int]:
@@ -211,10 +228,10 @@ def _tables_as_data(
     return tables
 
 
-def _until(cancellation: Cancellation, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    for chunk in chunks:
+def _until(cancellation: Cancellation, statements: Iterator[bytes]) -> Iterator[bytes]:
+    for statement in statements:
         cancellation.check()
-        yield chunk
+        yield statement
 
 
 def _refuse_source(connection: Connection[Any], database: str, backup: StoredBackup) -> None:

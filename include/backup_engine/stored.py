@@ -106,17 +106,25 @@ class StoredBackup:
         else:
             yield from self._read(chosen, facts.stream, self.opened.sidecar.frame_length)
 
-    def sql_in(self, order: list[Section]) -> Iterator[bytes]:
-        """All of the dump's SQL text, its sections in another order, if the backup can be read so.
+    def holds_exactly(self, sections: Collection[Section]) -> bool:
+        """Whether these sections are all of the dump's text, and can be read one by one (:meth:`sql_part`).
 
-        It cannot in the original format, nor where the sections are not all of the text.
+        They cannot in the original format.
+        """
+        facts = self.facts
+        if facts is None or isinstance(self.opened.sidecar, OriginalSidecar):
+            return False
+        return are_all(sections, facts.stream.sql_bytes)
+
+    def sql_part(self, sections: list[Section]) -> Iterator[bytes]:
+        """The SQL text of some sections, in their order. Nothing is released before it is authentic.
+
+        :raises UnsupportedFormat: the backup has no index.
         """
         facts, sidecar = self.facts, self.opened.sidecar
         if facts is None or isinstance(sidecar, OriginalSidecar):
-            return self.sql()
-        if order == facts.stream.sections or not are_all(order, facts.stream.sql_bytes):
-            return self.sql()
-        return self._read(order, facts.stream, sidecar.frame_length)
+            raise UnsupportedFormat(f"The sidecar of {self.name} has no index.", "Read all of it.")
+        return self._read(sections, facts.stream, sidecar.frame_length)
 
     def _read(self, sections: Iterable[Section], index: StreamFacts, frame_length: int) -> Iterator[bytes]:
         for part in stretches(index.sections, sections, index.compressed_bytes, frame_length):

@@ -45,21 +45,6 @@ def large_tables(sections: Sequence[Section]) -> list[Section]:
     return [table for table in whole_tables(sections) if table.sql_length >= LARGE_TABLE_BYTES]
 
 
-def load_order(sections: Sequence[Section]) -> list[Section]:
-    """The order in which a dump's sections are loaded: large tables first, those with the most rows before the others.
-
-    So the longest index build is not the last thing to do, with all other connections idle. What stands before the
-    first table stays there, and so does the last section, at whose end the dump puts the settings back. Where tables
-    lie in pieces, large ones come side by side already, and nothing is moved.
-    """
-    if len(whole_tables(sections)) < [section.kind for section in sections].count("table"):
-        return list(sections)
-    before = next((number for number, section in enumerate(sections) if section.kind == "table"), len(sections))
-    large = large_tables(sections[before:-1])
-    rest = [section for section in sections[before:] if section not in large]
-    return [*sections[:before], *sorted(large, key=lambda table: -(table.rows or 0)), *rest]
-
-
 def defer(create: bytes, large: frozenset[str]) -> Deferred:
     """Take a definition apart.
 

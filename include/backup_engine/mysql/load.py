@@ -147,6 +147,10 @@ class Loader:
         self.facts = LoadFacts()
 
     def load(self, chunks: Iterable[bytes]) -> LoadFacts:
+        """Run all statements of a text; see :meth:`run`."""
+        return self.run(split_statements(chunks))
+
+    def run(self, statements: Iterable[bytes]) -> LoadFacts:
         """Run all statements.
 
         :raises RestoreRefused: a statement that a dump of one schema has no need for, before it is run.
@@ -154,7 +158,7 @@ class Loader:
         """
         number = 0
         try:
-            for number, statement in enumerate(split_statements(chunks), start=1):
+            for number, statement in enumerate(statements, start=1):
                 self._take(statement, number)
             self._finish(number)
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from include.backup_engine.mysql.deferred import LARGE_TABLE_BYTES, Deferred, defer, large_tables, load_order
+from include.backup_engine.mysql.deferred import LARGE_TABLE_BYTES, Deferred, defer, large_tables
 from include.backup_engine.records import Section
 
 VISITS = b"""CREATE TABLE `visits` (
@@ -69,28 +69,7 @@ def _section(kind: str, name: str, size: int, rows: int | None = None) -> Sectio
     return Section.model_validate({"kind": kind, "name": name, "sql_length": size, "rows": rows} | where)
 
 
-def test_large_tables_are_loaded_first_and_of_these_the_one_with_the_most_rows() -> None:
-    large = LARGE_TABLE_BYTES
-    settings, sequence, view = _section("settings", "", 9), _section("sequence", "numbers", 9), _section("code", "", 9)
-    cases, images = _section("table", "cases", large, 500), _section("table", "images", 9 * large, 20)
-    rooms, vitals = _section("table", "rooms", large - 1, 700), _section("table", "vitals", large, 90_000)
-    end = _section("code", "", large)
-    dump = [settings, sequence, view, cases, images, view, rooms, vitals, end]
-    assert load_order(dump) == [settings, sequence, view, vitals, cases, images, view, rooms, end]
-    assert large_tables(dump) == [cases, images, vitals]
-
-
-def test_the_last_section_stays_last_since_the_dump_puts_its_settings_back_there() -> None:
-    settings, rooms = _section("settings", "", 9), _section("table", "rooms", 9, 1)
-    vitals = _section("table", "vitals", LARGE_TABLE_BYTES, 90_000)
-    assert load_order([settings, rooms, vitals]) == [settings, rooms, vitals]
-    assert load_order([]) == []
-
-
-def test_tables_in_pieces_stay_where_they_are_and_are_as_large_as_all_of_these() -> None:
+def test_a_table_in_pieces_is_as_large_as_all_of_these() -> None:
     half = LARGE_TABLE_BYTES // 2
-    settings, end = _section("settings", "", 9), _section("code", "", 9)
     rooms, cases = _section("table", "rooms", 9, 1), [_section("table", "cases", half, rows) for rows in (500, None)]
-    dump = [settings, cases[0], rooms, cases[1], end]
-    assert load_order(dump) == dump
-    assert large_tables(dump) == [cases[0].model_copy(update={"sql_length": 2 * half})]
+    assert large_tables([cases[0], rooms, cases[1]]) == [cases[0].model_copy(update={"sql_length": 2 * half})]
