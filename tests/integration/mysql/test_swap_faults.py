@@ -54,15 +54,22 @@ def _killed(patch: pytest.MonkeyPatch, site: Site) -> None:
     holder.cursor().execute("SELECT * FROM wards")
 
     def kill() -> None:
-        for _ in range(400):
-            waiting = site.server.sql("SELECT id FROM information_schema.processlist WHERE info LIKE 'RENAME TABLE%'")
-            if waiting:
-                site.server.sql(f"KILL {waiting[0][0]}")
-                holder.close()
-                return
-            time.sleep(0.02)
+        waiting = _soon(lambda: site.server.sql(f"{sessions} info LIKE 'RENAME TABLE%'"))[0][0]
+        site.server.sql(f"KILL {waiting}")
+        # The lock must not be free before the session is gone: it would still rename.
+        _soon(lambda: not site.server.sql(f"{sessions} id = {waiting}"))
+        holder.close()
 
+    sessions = "SELECT id FROM information_schema.processlist WHERE"
     threading.Thread(target=kill).start()
+
+
+def _soon(look: Callable[[], Any]) -> Any:
+    for _ in range(400):
+        if found := look():
+            return found
+        time.sleep(0.02)
+    raise AssertionError("not within 8 seconds")
 
 
 def _no_privilege(patch: pytest.MonkeyPatch, site: Site) -> None:
