@@ -27,7 +27,6 @@ from tests.servers.processes import ROOT
 DATABASE = "bench"
 RESTORED = "bench_restored"
 SERVERS: Mapping[Flavour, type[MariaDB] | type[MySQL]] = {"mariadb": MariaDB, "mysql": MySQL}
-_FORGET: Mapping[Flavour, str] = {"mariadb": "RESET MASTER", "mysql": "RESET BINARY LOGS AND GTIDS"}
 _PROGRAMS: Mapping[Flavour, tuple[str, str, str]] = {
     "mariadb": ("mariadb-dump", "mariadb", ""),
     "mysql": ("mysqldump", "mysql", "--set-gtid-purged=OFF --column-statistics=0"),
@@ -74,11 +73,11 @@ def source(folder: Path, server: Flavour, shape: str, size_mb: int) -> Iterator[
     complete = home / "complete"
     if not complete.exists():
         shutil.rmtree(home, ignore_errors=True)
-    with SERVERS[server](home / "source", buffer_pool=_buffer_pool(size_mb)) as running:
-        if not complete.exists():
+        # Without a binary log, which would be larger than the data.
+        with SERVERS[server](home / "source", buffer_pool=_buffer_pool(size_mb), binary_log=False) as running:
             SHAPES[shape](connector(str(running.endpoint.socket)), DATABASE, size_mb)
-            running.sql(_FORGET[server])  # a binary log as large as the data
-            complete.touch()
+        complete.touch()
+    with SERVERS[server](home / "source", buffer_pool=_buffer_pool(size_mb)) as running:
         yield running
 
 

@@ -10,7 +10,7 @@ from pymysql.connections import Connection
 
 from include.backup_engine.mysql.accounts import Account, understood
 from include.backup_engine.mysql.privileges import Grants
-from include.backup_engine.mysql.server import quote, rows, server_errors
+from include.backup_engine.mysql.server import error_number, quote, rows, server_errors
 from include.backup_engine.records import Flavour, Record
 
 _OBJECT_MISSING = {1049, 1054, 1146, 1147, 1305}
@@ -135,7 +135,7 @@ def _run(connection: Connection[Any], account: Account, statement: str) -> int:
         failure = error
     else:
         return 0
-    number = failure.args[0] if failure.args and isinstance(failure.args[0], int) else 0
+    number = error_number(failure)
     if number == 0 or number in _CLIENT_ERRORS:
         with server_errors(f"creating the account {account.name}"):
             raise failure

@@ -23,7 +23,7 @@ from include.backup_engine.mysql.fence import Charset, Fence, Kind
 from include.backup_engine.mysql.identifiers import QUOTED, unquoted, without_own_schema
 from include.backup_engine.mysql.lanes import Lanes
 from include.backup_engine.mysql.row_sender import RowSender
-from include.backup_engine.mysql.server import quote, row
+from include.backup_engine.mysql.server import error_number, quote, row
 from include.backup_engine.mysql.statements import split_statements
 from include.backup_engine.records import ServerIdentity
 
@@ -65,6 +65,7 @@ _REMEDIES = {
     1153: "Raise max_allowed_packet on the target server; the plan says how long the longest statement is.",
 }
 _DEADLOCK = 1213
+_MALFORMED = 2027
 _ATTEMPTS = 5
 _LONG = 1_000_000
 """Bytes of a statement for which a server may have closed the connection; its error 1153 is then often lost."""
@@ -301,10 +302,10 @@ def _run(connection: Connection[Any], statement: bytes, number: int) -> int:
     for attempt in range(_ATTEMPTS):
         try:
             return int(connection.query(statement))  # bytes pass through as they are
-        except pymysql.err.MySQLError as error:
-            code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
-        except OSError:
-            code = 2013
+        except (pymysql.err.MySQLError, OSError) as error:
+            code = error_number(error)
+        except RuntimeError:  # the driver's, to a server that answers by asking for a file
+            code = _MALFORMED
         if code != _DEADLOCK or attempt + 1 == _ATTEMPTS:
             break
     remedy = _REMEDIES.get(

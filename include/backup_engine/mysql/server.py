@@ -113,6 +113,16 @@ class Endpoint:
             )
 
 
+def error_number(error: Exception) -> int:
+    """The number of a driver's error (MySQL Server Error Message Reference); 0 if it has none.
+
+    What a connection says that is closed already has none, but is 2013: the server was lost.
+    """
+    if isinstance(error, OSError | pymysql.err.InterfaceError):
+        return 2013
+    return error.args[0] if error.args and isinstance(error.args[0], int) else 0
+
+
 @contextmanager
 def server_errors(doing: str) -> Iterator[None]:
     """Turn driver errors into ours. The server's text is dropped: it may quote row data (error 1062 does)."""
@@ -121,7 +131,7 @@ def server_errors(doing: str) -> Iterator[None]:
         yield
         return
     except pymysql.err.MySQLError as error:
-        code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+        code = error_number(error)
         if code in ACCESS_DENIED:
             failure = PreflightError(
                 f"The server denied access (error {code}) while {doing}.",
@@ -137,7 +147,7 @@ def server_errors(doing: str) -> Iterator[None]:
                 f"An object was altered or dropped (error {code}) while {doing}.",
                 "Keep schema changes out of the backup window; the retry tries again.",
             )
-        elif code in _GONE or isinstance(error, pymysql.err.InterfaceError):
+        elif code in _GONE:
             failure = SourceUnavailable(
                 f"The server was lost or could not be reached (error {code}) while {doing}.",
                 "Check that it runs and that this worker may reach it.",

@@ -9,12 +9,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import pymysql
 import pytest
 from pymysql.connections import Connection
 
+from include.backup_engine.errors import LoadFailed
+from include.backup_engine.mysql.load import Loader
 from include.backup_engine.mysql.row_data import RowData, takes_data
-from include.backup_engine.mysql.server import Endpoint, quote, rows
+from include.backup_engine.mysql.server import Endpoint, identify, quote, rows
 from tests.integration.mysql.conftest import Pair
 from tests.integration.mysql.copies import compare, restore_into, source_policy, take
 
@@ -203,9 +204,12 @@ def robbed(thief: _Thief) -> Iterator[Connection[Any]]:
     assert b"the data key" not in thief.got
 
 
-def test_no_query_sends_a_file_to_a_server_that_asks_for_one(thief: _Thief) -> None:
-    with robbed(thief) as connection, pytest.raises((RuntimeError, pymysql.err.MySQLError)):
-        connection.query("SELECT 1")
+def test_a_restore_sends_no_file_to_a_server_that_asks_for_one_and_ends(thief: _Thief, scratch: Endpoint) -> None:
+    with closing(scratch.connect()) as connection:
+        server = identify(connection)
+    with robbed(thief) as connection, pytest.raises(LoadFailed, match=r"statement 1 .*error 2027"):
+        loader = Loader([connection], "t", server=server, source_database="t", other_schemas=[], powerful=True)
+        loader.load([b"CREATE TABLE `t` (`id` int);\n"])
 
 
 def test_whatever_file_a_server_asks_for_it_gets_the_rows(thief: _Thief) -> None:

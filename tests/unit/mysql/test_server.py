@@ -66,6 +66,7 @@ def test_the_password_shows_in_no_text() -> None:
         ),
         (pymysql.err.OperationalError(1412, "ROW DATA"), SchemaChanged, "altered or dropped (error 1412)"),
         (pymysql.err.IntegrityError(1062, "ROW DATA"), SourceUnavailable, "answered with error 1062"),
+        (pymysql.err.InterfaceError(0, ""), SourceUnavailable, "lost or could not be reached (error 2013)"),
         (pymysql.err.ProgrammingError("ROW DATA"), SourceUnavailable, "error 0"),
         (ConnectionResetError(104, "Connection reset by peer"), SourceUnavailable, "Connection reset by peer"),
         (TimeoutError("ROW DATA"), SourceUnavailable, "TimeoutError"),
