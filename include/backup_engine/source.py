@@ -106,8 +106,12 @@ class SourceReader:
         census = take_census(connection, self._server.flavour, database, self._policy.exclude_tables, self._sequences)
         census = census.model_copy(update={"excluded_because": dict(self._policy.exclude_tables)})
         self._text.know(census)
-        if self._snapshot.method == "none" or self._policy.fingerprints == "off":
-            return census
+        if self._snapshot.method != "none" and self._policy.fingerprints != "off":
+            census = self._add_fingerprints(census)
+        self._snapshot.end()
+        return census
+
+    def _add_fingerprints(self, census: Census) -> Census:
         started = time.monotonic()
 
         def after_table(table: TableFacts) -> None:
@@ -121,8 +125,8 @@ class SourceReader:
             self._text.join_pause()
             self._cancellation.check()
 
-        connections = [connection, *self._snapshot.others]
-        census = add_fingerprints(connections, database, census, after_table, self._extent.look, after)
+        connections = [self._snapshot.connection, *self._snapshot.others]
+        census = add_fingerprints(connections, self._policy.database, census, after_table, self._extent.look, after)
         self._fingerprint_seconds = round(time.monotonic() - started, 3)
         return census
 
@@ -215,11 +219,7 @@ def read_source(
         server = identify(connection)
         grants = Grants.of(connection)
         binary_log = variable(connection, "log_bin") == "ON"
-        versioned = has_versioned_tables(connection, database)
         readers = reading_connections(policy, connection, server.flavour)
-        # By itself, or where the server is to be spared, one: what more of them gain is not measured.
-        programs = policy.parallel if policy.parallel != "auto" and policy.throttle == ThrottlePolicy() else 1
-        shares = divide(connection, server.flavour, database, policy.exclude_tables, programs, least_parallel)
         hindrances = not_dumpable(connection, database, policy.exclude_tables)
     finally:
         connection.close()
@@ -241,6 +241,10 @@ def read_source(
         throttle.wait_until_calm(cancellation)
         with closing(endpoint.connect(database)) as connection:
             before = take_census(connection, server.flavour, database, policy.exclude_tables)
+            versioned = has_versioned_tables(connection, database)
+            # By itself, or where the server is to be spared, one: what more of them gain is not measured.
+            programs = policy.parallel if policy.parallel != "auto" and policy.throttle == ThrottlePolicy() else 1
+            shares = divide(connection, server.flavour, database, policy.exclude_tables, programs, least_parallel)
         for attempt in range(1, _SNAPSHOT_ATTEMPTS + 1):
             if attempt == _SNAPSHOT_ATTEMPTS and "none" in methods:
                 methods = ["none"]

@@ -20,7 +20,7 @@ from functools import cache
 from typing import IO
 
 from include.backup_engine.errors import PreflightError
-from include.backup_engine.mysql.server import Endpoint
+from include.backup_engine.mysql.server import LOCK_WAIT_SECONDS, Endpoint
 from include.backup_engine.records import Flavour
 
 _PROGRAMS: dict[Flavour, tuple[str, ...]] = {"mariadb": ("mariadb-dump", "mysqldump"), "mysql": ("mysqldump",)}
@@ -31,9 +31,13 @@ _REMEDY: dict[Flavour, str] = {
 }
 _ERROR_CODE = re.compile(r"(?:[Ee]rror:? |\()(\d{4})\b")
 _WARNING = re.compile(r"(?:\S+: )?\[?(?:-- )?warning", re.IGNORECASE)
-_PATIENCE = "SET SESSION wait_timeout = 86400, net_read_timeout = 86400, net_write_timeout = 86400"
+_SESSION = (
+    "SET SESSION wait_timeout = 86400, net_read_timeout = 86400, net_write_timeout = 86400,"
+    f" lock_wait_timeout = {LOCK_WAIT_SECONDS}"
+)
 """A day: the server ends the connection of a dump that nobody reads for longer. Its defaults are 8 hours between two
-statements, and a minute within one (``net_write_timeout``), which a store that stands still easily exceeds."""
+statements, and a minute within one (``net_write_timeout``), which a store that stands still easily exceeds. For a lock
+it would wait for a day, too, or a year."""
 _NOWHERE = "/dev/null/nowhere"
 _PLAIN_HOST = re.compile(r"[\w.:%-]+")
 _STDERR_LIMIT = 64 * 1024
@@ -129,9 +133,9 @@ def _option_file(endpoint: Endpoint, program: DumpProgram) -> int:
         options |= {"host": endpoint.host, "port": str(endpoint.port), "protocol": "tcp"}
     host = options.get("host", "localhost")
     if "init-command" in program.options:
-        options["init-command"] = _PATIENCE
+        options["init-command"] = _SESSION
     elif program.connection_strings and _PLAIN_HOST.fullmatch(host):
-        options["host"] = f"host={host};init-command={{{_PATIENCE}}}"
+        options["host"] = f"host={host};init-command={{{_SESSION}}}"
     mode = endpoint.tls_mode
     tls = {"ssl-ca": endpoint.ca, "ssl-cert": endpoint.cert, "ssl-key": endpoint.key}
     flags: list[str] = []

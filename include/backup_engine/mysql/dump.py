@@ -15,7 +15,7 @@ from typing import Protocol
 from include.backup_engine.errors import ContentIncomplete, DumpFailed, PreflightError, SchemaChanged, SourceBusy
 from include.backup_engine.mysql.client import ClientProcess, DumpProgram
 from include.backup_engine.mysql.division import Share
-from include.backup_engine.mysql.server import ACCESS_DENIED, TABLE_CHANGED, Endpoint
+from include.backup_engine.mysql.server import ACCESS_DENIED, LOCK_TIMEOUT, TABLE_CHANGED, Endpoint
 from include.backup_engine.mysql.stream import DumpContents, Piece, StreamScanner
 from include.backup_engine.records import Census
 
@@ -209,6 +209,11 @@ class Dump:
                 raise SchemaChanged(
                     f"An object was altered or dropped while it was to be dumped. {cause}",
                     "Keep schema changes out of the backup window; the retry tries again.",
+                )
+            if self._process.error_codes & LOCK_TIMEOUT:
+                raise SourceBusy(
+                    f"A lock was not to be had in time: somebody holds a table, or waits to alter it. {cause}",
+                    "Find that statement in SHOW PROCESSLIST, or let the retry try later.",
                 )
             raise DumpFailed(
                 cause,

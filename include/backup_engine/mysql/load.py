@@ -138,11 +138,15 @@ class Loader:
         self._foreign_keys: list[bytes] = []
         self._database = database
         self._source = source_database
-        self._fence = Fence(
-            database, source_database=source_database, other_schemas=other_schemas, flavour=server.flavour,
-            version=server.version, powerful=powerful,
+        self._fence, rows_fence = (
+            Fence(
+                database, source_database=source_database, other_schemas=other_schemas, flavour=server.flavour,
+                version=server.version, powerful=powerful,
+            )
+            for _ in range(2)
         )  # fmt: skip
-        self._rows = RowSender(self._first, self._lanes, server.flavour, as_data or {}, self._fence.admit, _run)
+        # Of its own: lanes judge rows that were gathered before the session began to read in another way.
+        self._rows = RowSender(self._first, self._lanes, server.flavour, as_data or {}, rows_fence.admit, _run)
         self._definers = definers
         self._events = events
         self.facts = LoadFacts()
@@ -271,7 +275,7 @@ class Loader:
                 "If you trust the backup all the same, decrypt it and load it by hand.",
             ) from None
         self._fence.obey(backslash_escapes=bool(escapes), ansi_quotes=bool(ansi_quotes), charset=_CHARSETS[charset])
-        self._rows.session_is_plain = bool(escapes) and _CHARSETS[charset] == "utf8"
+        self._rows.session_is_plain = bool(escapes) and not ansi_quotes and _CHARSETS[charset] == "utf8"
 
     def _localise(self, statement: bytes, kind: Kind, number: int) -> bytes:
         """Definers and event states as this restore wants them."""
@@ -297,7 +301,8 @@ class Loader:
 def _run(connection: Connection[Any], statement: bytes, number: int) -> int:
     """Run a statement, and say how many rows it has changed.
 
-    Again after a deadlock, which has undone it: two tables that are created at once may refer to each other.
+    Again after a deadlock, which has undone it: two tables that are created at once may refer to each other. Not a
+    COMMIT, with which everything before it is undone, too.
     """
     for attempt in range(_ATTEMPTS):
         try:
@@ -306,7 +311,7 @@ def _run(connection: Connection[Any], statement: bytes, number: int) -> int:
             code = error_number(error)
         except RuntimeError:  # the driver's, to a server that answers by asking for a file
             code = _MALFORMED
-        if code != _DEADLOCK or attempt + 1 == _ATTEMPTS:
+        if code != _DEADLOCK or attempt + 1 == _ATTEMPTS or statement == b"COMMIT":
             break
     remedy = _REMEDIES.get(
         code, "Look the number up in the server's manual; the server's text is withheld because it quotes rows."

@@ -77,41 +77,25 @@ class RowData:
         if head is None:
             return None
         table = unquoted(head[1])
-        found = rows(
-            connection,
-            "SELECT column_name, LOWER(data_type), COALESCE(generation_expression, ''), UPPER(extra)"
-            " FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = %s"
-            " ORDER BY ordinal_position",
-            (table,),
-        )
-        types = {str(name): str(kind) for name, kind, _, _ in found}
-        generated = {str(name) for name, _, expression, _ in found if expression}
+        columns = _columns(connection, table)
         if head[2]:
             names = [unquoted(name[0]) for name in _NAME.finditer(head[2])]
-        elif any("INVISIBLE" in str(extra) for *_, extra in found):
+        elif any(column.invisible for column in columns.values()):
             return None
         else:
-            names = list(types)
-        fields, settings = [], []
-        for number, name in enumerate(names):
-            if name in generated:  # MariaDB's dump has their values, too, and the server passes over them
-                fields.append(f"@field{number}")
-            elif types.get(name) in _AS_WRITTEN:
-                fields.append(quote(name))
-            elif types.get(name) in _IN_HEX:
-                fields.append(f"@field{number}")
-                settings.append(f"{quote(name)} = UNHEX(SUBSTRING(@field{number}, 3))")
-            else:
-                return None
+            names = list(columns)
+        filled = [columns[name] for name in names if name in columns]
+        if not filled or len(filled) < len(names) or not all(column.readable for column in filled):
+            return None
+        fields, settings = _fields(filled)
         # With UNIQUE_CHECKS = 0, as in a dump, MariaDB sorts the first rows of a table apart: twice the work here.
         begin = "SET STATEMENT unique_checks = 1 FOR " if flavour == "mariadb" else ""
         statement = (
             rf"{begin}LOAD DATA LOCAL INFILE 'rows' INTO TABLE {quote(table)} CHARACTER SET utf8mb4"
             r" FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\'' ESCAPED BY '\\'"
             rf" LINES STARTING BY '(' TERMINATED BY '),' ({', '.join(fields)})"
+            + (f" SET {', '.join(settings)}" if settings else "")
         )
-        if settings:
-            statement += f" SET {', '.join(settings)}"
         return cls(head[0], statement.encode())
 
     def fits(self, insert: bytes) -> bool:
@@ -141,3 +125,63 @@ class RowData:
             return None
         count: int = answer.affected_rows
         return None if answer.warning_count or not count else count
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column of a table.
+
+    :param kind: its type's name in lower case.
+    :param counter: whether it has AUTO_INCREMENT.
+    """
+
+    name: str
+    kind: str
+    generated: bool
+    counter: bool
+    invisible: bool
+
+    @property
+    def readable(self) -> bool:
+        """Whether LOAD DATA reads as INSERT does what a dump holds of it."""
+        return self.generated or self.kind in _AS_WRITTEN or self.kind in _IN_HEX
+
+
+def _columns(connection: Connection[Any], table: str) -> dict[str, _Column]:
+    """The columns of a table in InnoDB; of other engines' none, since these cannot take rows back."""
+    found = rows(
+        connection,
+        "SELECT column_name, LOWER(data_type), COALESCE(generation_expression, ''), UPPER(extra), character_set_name"
+        " FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)"
+        " WHERE table_schema = DATABASE() AND table_name = %s AND engine = 'InnoDB' ORDER BY ordinal_position",
+        (table,),
+    )
+    return {
+        str(name): _Column(
+            name=str(name),
+            # An ENUM may be of it, too, and is then written in hexadecimal.
+            kind="" if charset == "binary" else str(kind),
+            generated=bool(expression),
+            counter="AUTO_INCREMENT" in str(extra),
+            invisible="INVISIBLE" in str(extra),
+        )
+        for name, kind, expression, extra, charset in found
+    }
+
+
+def _fields(columns: Sequence[_Column]) -> tuple[list[str], list[str]]:
+    """Where LOAD DATA puts the fields of a row, and what its SET clause makes of variables."""
+    fields, settings = [], []
+    has_clause = any(column.kind in _IN_HEX for column in columns if not column.generated)
+    for number, column in enumerate(columns):
+        field, name = f"@field{number}", quote(column.name)
+        if column.generated:  # MariaDB's dump has their values, too, and the server passes over them
+            pass
+        elif column.kind in _IN_HEX:
+            settings.append(f"{name} = UNHEX(SUBSTRING({field}, 3))")
+        elif column.counter and has_clause:  # else MariaDB takes it for one that was not given, and 0 for the next
+            settings.append(f"{name} = {field}")
+        else:
+            field = name
+        fields.append(field)
+    return fields, settings

@@ -29,7 +29,11 @@ TlsMode = Literal["DISABLED", "VERIFY_CA", "VERIFY_IDENTITY"]
 ACCESS_DENIED = {1044, 1045, 1142, 1143, 1227, 1370, 1698}
 TABLE_CHANGED = {1146, 1305, 1360, 1412, 1539}
 """A table, routine, trigger or event that was listed a moment ago is gone or another."""
-_LOCK_TIMEOUT = {1205, 1213}
+LOCK_TIMEOUT = {1205, 1213}
+LOCK_WAIT_SECONDS = 20
+"""How long a backup waits for a lock: for a table that somebody alters, too, and everybody else behind that."""
+_CONNECT_SECONDS = 30
+_SESSION = "SET time_zone = '+00:00', wait_timeout = 86400, net_write_timeout = 3600, completion_type = NO_CHAIN"
 _GONE = {2003, 2006, 2013, 1040, 1053, 1158, 1159, 1160, 1161, 1927}
 
 
@@ -94,7 +98,7 @@ class Endpoint:
                 "ssl_verify_identity": mode == "VERIFY_IDENTITY",
             }
         with server_errors(f"connecting to {self.name or self.host}"):
-            return pymysql.connect(
+            connection: Connection[Any] = pymysql.connect(
                 host=self.host,
                 port=self.port,
                 user=self.user,
@@ -103,14 +107,17 @@ class Endpoint:
                 database=database,
                 charset="utf8mb4",
                 autocommit=True,
-                connect_timeout=15,
-                read_timeout=read_timeout,
+                connect_timeout=_CONNECT_SECONDS,
+                read_timeout=_CONNECT_SECONDS,  # the one above ends where the server's greeting begins
                 max_allowed_packet=1 << 30,
                 sql_mode="",
                 client_flag=CLIENT.LOCAL_FILES if sends_data else 0,
-                init_command="SET time_zone = '+00:00', wait_timeout = 86400, net_write_timeout = 3600",
+                init_command=_SESSION,
                 **tls,
             )
+        driver: Any = connection  # it has no public way to set this afterwards
+        driver._read_timeout = read_timeout
+        return connection
 
 
 def error_number(error: Exception) -> int:
@@ -137,7 +144,7 @@ def server_errors(doing: str) -> Iterator[None]:
                 f"The server denied access (error {code}) while {doing}.",
                 "Check the account's password and grants; include/sql has the grants each account needs.",
             )
-        elif code in _LOCK_TIMEOUT:
+        elif code in LOCK_TIMEOUT:
             failure = SourceBusy(
                 f"A lock could not be had in time (error {code}) while {doing}.",
                 "Find the long-running statement in SHOW PROCESSLIST, or let the retry try later.",

@@ -36,6 +36,7 @@ from include.backup_engine.mysql.changes import Look, look
 from include.backup_engine.mysql.parallel import more_connections
 from include.backup_engine.mysql.privileges import Grants
 from include.backup_engine.mysql.server import (
+    LOCK_WAIT_SECONDS,
     Endpoint,
     own_id,
     quote,
@@ -54,7 +55,6 @@ from include.backup_engine.records import (
     Verdict,
 )
 
-LOCK_WAIT_SECONDS = 20
 _LONG_STATEMENT_SECONDS = 2
 _SAVEPOINT = "snapshot"
 MUCH_HISTORY = 1_000_000
@@ -114,6 +114,14 @@ class Snapshot:
         The dump program does the same after each table. On MySQL; MariaDB (10.11, 11.8) keeps the locks all the same.
         """
         rows(connection, f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
+
+    def end(self) -> None:
+        """Let go of what the snapshot keeps on the server, once all of it is read: old rows, and metadata locks.
+
+        Where somebody waits to alter a table, the dump would wait behind them, and they for us.
+        """
+        for connection in (self.connection, *self.others):
+            rows(connection, "ROLLBACK")
 
     def same_as(self, other: Coordinates | None) -> bool:
         """Whether a dump that printed ``other`` reads this snapshot. Under a lock, silence is agreement."""
@@ -267,7 +275,7 @@ def _begin(connection: Connection[Any], server: ServerIdentity) -> None:
     with server_errors("opening the snapshot"), connection.cursor() as cursor:
         # A server-wide limit on statements is for the application's; a fingerprint may take minutes.
         limit = "max_statement_time" if server.flavour == "mariadb" else "max_execution_time"
-        cursor.execute(f"SET SESSION {limit} = 0, lock_wait_timeout = DEFAULT")
+        cursor.execute(f"SET SESSION {limit} = 0, lock_wait_timeout = {LOCK_WAIT_SECONDS}")
         cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
         cursor.execute(f"SAVEPOINT {_SAVEPOINT}")

@@ -15,9 +15,10 @@ from pymysql.connections import Connection
 from include.backup_engine.errors import LoadFailed
 from include.backup_engine.mysql.load import Loader
 from include.backup_engine.mysql.row_data import RowData, takes_data
-from include.backup_engine.mysql.server import Endpoint, identify, quote, rows
+from include.backup_engine.mysql.server import Endpoint, identify, quote, rows, scalar
 from tests.integration.mysql.conftest import Pair
 from tests.integration.mysql.copies import compare, restore_into, source_policy, take
+from tests.servers.database import Database
 
 COPY = "mirror_row_data"
 TABLES = [
@@ -38,76 +39,133 @@ TABLES = [
     " c TEXT CHARACTER SET utf8mb4)",
     "INSERT INTO old VALUES (1, 'Grüße', 'ä\U0001f3e5', '\U0001f3e5'), (2, '€', '', REPEAT('é),(', 9000))",
     "CREATE TABLE counted (id INT AUTO_INCREMENT PRIMARY KEY, n INT)",
-    "INSERT INTO counted VALUES (7, 1), (9, 2)",
+    "INSERT INTO counted VALUES (7, 1), (0, 2), (9, 3)",
+    "CREATE TABLE counted_bytes (id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, b VARBINARY(9), n INT)",
+    "INSERT INTO counted_bytes VALUES (0, 'a', 1), (18446744073709551614, 'b', 2), (3, NULL, 3)",
 ]
+IN_HEX = [
+    "CREATE TABLE t (id INT PRIMARY KEY, e ENUM('a', '0x61') CHARACTER SET binary)",
+    "INSERT INTO t VALUES (1, 'a'), (2, '0x61'), (3, 'a')",
+]
+WITH_A_WARNING = [
+    "CREATE TABLE t (id INT PRIMARY KEY, e ENUM('a', 'b'), s VARCHAR(2000), KEY (e))",
+    *(
+        rf"INSERT INTO t SELECT i + {first}, 'a', CONCAT('it\'s ü', REPEAT('x', 1900)) FROM (WITH RECURSIVE n (i) AS"
+        " (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 800) SELECT i FROM n) AS numbers"
+        for first in (0, 800)
+    ),
+    "INSERT INTO t VALUES (9999, '', 'no member of the ENUM')",
+]
+"""Several batches of data: the last is refused with a warning, and goes as statements."""
 
 
-@pytest.fixture
-def database(source: Endpoint) -> Iterator[str]:
-    name = "row_data"
+@contextmanager
+def made(source: Endpoint, name: str, *statements: str) -> Iterator[str]:
     with closing(source.connect()) as connection:
         rows(connection, f"DROP DATABASE IF EXISTS {name}")
         rows(connection, f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
         rows(connection, f"USE {name}")
-        rows(connection, "SET sql_mode = ''")
-        for statement in TABLES:
+        rows(connection, "SET sql_mode = 'NO_AUTO_VALUE_ON_ZERO', foreign_key_checks = 0")
+        for statement in statements:
             rows(connection, statement)
         yield name
         rows(connection, f"DROP DATABASE {name}")
 
 
+@contextmanager
+def changed(server: Database, variable: str, value: str) -> Iterator[None]:
+    """A variable of the whole server has another value for new connections."""
+    [(before,)] = server.sql(f"SELECT @@GLOBAL.{variable}")
+    server.sql(f"SET GLOBAL {variable} = {value}")
+    try:
+        yield
+    finally:
+        server.sql(f"SET GLOBAL {variable} = %s", before)
+
+
+@pytest.fixture
+def database(source: Endpoint) -> Iterator[str]:
+    with made(source, "row_data", *TABLES) as name:
+        yield name
+
+
 def test_every_kind_of_value_arrives_as_it_was(source: Endpoint, database: str, scratch: Endpoint) -> None:
     taken = take(source, source_policy(database))
     facts = restore_into(scratch, COPY, taken)
-    assert facts.rows_as_data == sum(table.rows or 0 for table in taken.facts.census.tables) == 23
+    assert facts.rows_as_data == sum(table.rows or 0 for table in taken.facts.census.tables) == 27
     comparison = compare(taken, scratch, COPY)
     assert comparison.equal, comparison.summary()
 
 
 def test_tables_that_refer_to_each_other_are_created_side_by_side(source: Endpoint, scratch: Endpoint) -> None:
-    name = "rings"
-    with closing(source.connect()) as connection:
-        rows(connection, f"DROP DATABASE IF EXISTS {name}")
-        rows(connection, f"CREATE DATABASE {name}")
-        rows(connection, f"USE {name}")
-        rows(connection, "SET foreign_key_checks = 0")
-        for ring in range(8):
-            for number in range(3):
-                table, other = f"r{ring}_{number}", f"r{ring}_{(number + 1) % 3}"
-                rows(
-                    connection,
-                    f"CREATE TABLE {table} (id INT PRIMARY KEY, o INT, KEY (o),"
-                    f" CONSTRAINT {table}_fk FOREIGN KEY (o) REFERENCES {other} (id)) ENGINE=InnoDB",
-                )
-                rows(connection, f"INSERT INTO {table} VALUES (1, 1)")
-    taken = take(source, source_policy(name))
+    statements: list[str] = []
+    for ring in range(8):
+        for number in range(3):
+            table, other = f"r{ring}_{number}", f"r{ring}_{(number + 1) % 3}"
+            statements += [
+                f"CREATE TABLE {table} (id INT PRIMARY KEY, o INT, KEY (o),"
+                f" CONSTRAINT {table}_fk FOREIGN KEY (o) REFERENCES {other} (id)) ENGINE=InnoDB",
+                f"INSERT INTO {table} VALUES (1, 1)",
+            ]
+    with made(source, "rings", *statements) as name:
+        taken = take(source, source_policy(name))
     for _ in range(3):
         restore_into(scratch, COPY, taken)
     comparison = compare(taken, scratch, COPY)
     assert comparison.equal, comparison.summary()
-    with closing(source.connect()) as connection:
-        rows(connection, f"DROP DATABASE {name}")
-
-
-@contextmanager
-def without_local_infile(pair: Pair) -> Iterator[None]:
-    [(before,)] = pair.scratch.sql("SELECT @@GLOBAL.local_infile")
-    pair.scratch.sql("SET GLOBAL local_infile = OFF")
-    try:
-        yield
-    finally:
-        pair.scratch.sql(f"SET GLOBAL local_infile = {before}")
 
 
 def test_a_server_that_takes_no_data_gets_statements(
     source: Endpoint, database: str, scratch: Endpoint, pair: Pair
 ) -> None:
     taken = take(source, source_policy(database))
-    with without_local_infile(pair), closing(scratch.connect()) as connection:
+    with changed(pair.scratch, "local_infile", "OFF"), closing(scratch.connect()) as connection:
         assert not takes_data(connection)
         facts = restore_into(scratch, COPY, taken)  # as if nobody had asked
     assert facts.rows_as_data == 0
     assert compare(taken, scratch, COPY).equal
+
+
+def test_an_enum_in_hexadecimal_is_not_read_as_text(source: Endpoint, scratch: Endpoint) -> None:
+    with made(source, "in_hex", *IN_HEX) as name:
+        taken = take(source, source_policy(name))
+    assert restore_into(scratch, COPY, taken).rows_as_data == 0
+    assert compare(taken, scratch, COPY).equal
+
+
+@pytest.mark.parametrize("completion", ["NO_CHAIN", "CHAIN"])
+def test_a_batch_with_a_warning_goes_as_statements(
+    source: Endpoint, scratch: Endpoint, pair: Pair, completion: str
+) -> None:
+    """Whatever the server makes of a COMMIT by itself: CHAIN would leave what follows in a transaction of its own."""
+    with made(source, "with_a_warning", *WITH_A_WARNING) as name:
+        taken = take(source, source_policy(name))
+    with changed(pair.scratch, "completion_type", completion):
+        facts = restore_into(scratch, COPY, taken)
+    assert 0 < facts.rows_as_data < 1601
+    comparison = compare(taken, scratch, COPY)
+    assert comparison.equal, comparison.summary()
+
+
+@pytest.mark.parametrize("session", ["sql_mode = 'NO_BACKSLASH_ESCAPES'", "NAMES gbk"])
+def test_rows_are_judged_as_the_session_read_when_they_came(source: Endpoint, scratch: Endpoint, session: str) -> None:
+    """Not as it reads at the trigger behind them."""
+    trigger = "CREATE TRIGGER stamp BEFORE INSERT ON t FOR EACH ROW SET NEW.s = CONCAT(NEW.s, '!')"
+    with made(source, "with_a_trigger", *WITH_A_WARNING, f"SET {session}", trigger, "SET NAMES utf8mb4") as name:
+        taken = take(source, source_policy(name))
+    restore_into(scratch, COPY, taken)
+    comparison = compare(taken, scratch, COPY)
+    assert comparison.equal, comparison.summary()
+
+
+@pytest.mark.servers("mariadb", "mariadb-11")
+def test_an_engine_that_takes_nothing_back_gets_statements(source: Endpoint, scratch: Endpoint, pair: Pair) -> None:
+    with made(source, "with_a_warning", *WITH_A_WARNING) as name:
+        taken = take(source, source_policy(name))
+    with changed(pair.scratch, "enforce_storage_engine", "Aria"):
+        assert restore_into(scratch, COPY, taken).rows_as_data == 0
+    with closing(scratch.connect(COPY)) as connection:
+        assert scalar(connection, "SELECT COUNT(*) FROM t") == 1601
 
 
 def test_what_the_server_would_take_with_a_warning_is_taken_back(scratch: Endpoint, pair: Pair) -> None:

@@ -161,7 +161,9 @@ COMPLAINT = (
 )
 
 
-PATIENCE = "SET SESSION wait_timeout = 86400, net_read_timeout = 86400, net_write_timeout = 86400"
+PATIENCE = (
+    "SET SESSION wait_timeout = 86400, net_read_timeout = 86400, net_write_timeout = 86400, lock_wait_timeout = 20"
+)
 
 
 @pytest.mark.parametrize(

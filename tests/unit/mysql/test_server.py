@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import traceback
 
 import pymysql
@@ -15,6 +16,7 @@ from include.backup_engine.errors import (
     SourceBusy,
     SourceUnavailable,
 )
+from include.backup_engine.mysql import server as server_module
 from include.backup_engine.mysql.server import Endpoint, TlsMode, quote, server_errors
 
 
@@ -89,3 +91,11 @@ def test_other_errors_pass() -> None:
 @pytest.mark.parametrize(("name", "quoted"), [("a", "`a`"), ("a`b", "`a``b`"), ("a b.c", "`a b.c`"), ("`", "````")])
 def test_identifiers_are_quoted(name: str, quoted: str) -> None:
     assert quote(name) == quoted
+
+
+def test_a_server_that_accepts_and_then_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "_CONNECT_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = Endpoint(host="127.0.0.1", port=silent.getsockname()[1], user="root")
+        with pytest.raises(SourceUnavailable, match="lost or could not be reached"):
+            endpoint.connect()
