@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from threading import Timer
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from include.backup_engine.store.catalog import Catalog
 from include.backup_engine.stored import open_stored
 from tests.dags.conftest import Plant
 from tests.servers.localstack import Aws
+from tests.servers.processes import wait_until
 
 # What the file must not get to see, and where it shows what it did.
 _SPY = """
@@ -100,7 +101,13 @@ def test_a_task_that_is_killed_ends_it(plant: Plant, aws: Aws, tmp_path: Path, m
     program.write_text("import os, time\nopen(__file__ + '.pid', 'w').write(str(os.getpid()))\ntime.sleep(300)")
     monkeypatch.setattr(break_glass, "PROGRAM", program)
     cancellation = Cancellation()
-    Timer(2, cancellation.request).start()
+    pid = program.with_name("program.py.pid")
+
+    def stop_when_it_runs() -> None:
+        wait_until(lambda: pid.exists() and pid.read_text() != "", 60, "the program does not run")
+        cancellation.request()
+
+    Thread(target=stop_when_it_runs).start()
     with pytest.raises(Cancelled):
         break_glass.open_with_break_glass(backup, "streamed", {}, Reporter(), cancellation)
-    assert not Path("/proc", program.with_name("program.py.pid").read_text()).exists()
+    assert not Path("/proc", pid.read_text()).exists()

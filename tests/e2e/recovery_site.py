@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,12 +61,18 @@ class Site:
             "nobody is asked for approval",
             every=0.5,
         )
+        # Airflow fails a task that is answered before its scheduler has heard from the executor that it is parked. That
+        # may be five seconds later, and only the log tells.
+        heard = re.compile(rf"executor event with state success .*task_id='approve', run_id='{re.escape(run_id)}'")
+        wait_until(
+            lambda: heard.search(self.airflow.log.read_text(errors="replace")) is not None,
+            60,
+            "the scheduler does not hear that the question is asked",
+            every=0.5,
+        )
 
     def answer(self, run_id: str, option: str, reason: str, *, user: str = "admin") -> None:
         self.wait_for_question(run_id)
-        # Airflow fails a task that is answered before its scheduler has heard from the executor that it is parked,
-        # and no API tells when it has. No person is that quick.
-        time.sleep(3)
         path = f"/dags/{DAG}/dagRuns/{urllib.parse.quote(run_id, safe='')}/taskInstances/approve/-1/hitlDetails"
         question = self.airflow.api("GET", path)
         assert "Plan: nothing speaks against it" in question["body"]

@@ -150,6 +150,7 @@ class RecoveryScene:
         self.server.sql(f"DROP DATABASE {DATABASE}; DROP USER recovery@'%'")
 
     def forget(self) -> None:
-        """Drop all databases beside the target."""
+        """Drop all databases beside the target, and what a failed test still had in mind."""
+        self.gate.before = None
         for (name,) in self.server.sql(f"SHOW DATABASES LIKE '{DATABASE}\\_%'"):
             self.server.sql(f"DROP DATABASE `{name}`")

@@ -23,7 +23,7 @@ from tests.servers.mariadb import MariaDB
 from tests.servers.processes import wait_until
 
 _MIDDLE = 5_000_000  # bytes after which a dump or a load of the demo's 20 MB stands still
-_KILL_SECONDS = 15.0  # 5 until the task's next heartbeat, 5 that Airflow leaves to on_kill, and a busy machine
+_KILL_SECONDS = 60.0  # 5 until the task's next heartbeat, 5 that Airflow leaves to on_kill, and a busy machine
 
 
 @pytest.fixture
@@ -79,7 +79,8 @@ def test_a_backup_that_is_set_to_failed(demo_stack: Stack, airflow: Airflow, sou
     source_gate.hold(after=_MIDDLE)
     run = airflow.trigger("nightly_backup")
     source_gate.wait_until_held(120)
-    assert dump_programs(airflow.pid) and uploads(demo_stack) == 1
+    wait_until(lambda: uploads(demo_stack) == 1, 60, "the upload does not begin")
+    assert dump_programs(airflow.pid)
     set_failed(airflow, "nightly_backup", run, "stream.backup")
 
     def nothing_left() -> bool:
@@ -97,11 +98,12 @@ def test_the_process_of_a_backup_is_killed(demo_stack: Stack, airflow: Airflow, 
     source_gate.hold(after=_MIDDLE)
     run = airflow.trigger("nightly_backup")
     source_gate.wait_until_held(120)
+    wait_until(lambda: uploads(demo_stack) == 1, 60, "the upload does not begin")
     [dump] = dump_programs(airflow.pid)
     status = Path(f"/proc/{dump}/status").read_text()
     task = int(status.partition("PPid:")[2].split()[0])
     os.kill(task, signal.SIGKILL)
-    wait_until(lambda: not Path(f"/proc/{dump}").exists(), 2, "the dump program outlives its task")
+    wait_until(lambda: not Path(f"/proc/{dump}").exists(), 20, "the dump program outlives its task")
     source_gate.release()
 
     def attempt_is_over() -> bool:

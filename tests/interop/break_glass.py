@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
@@ -20,11 +21,13 @@ def environment() -> Path:
     python = _FOLDER / "bin" / "python"
     lock = ROOT / "requirements.lock"
     stamp = f"{_FOLDER} {hashlib.sha256(lock.read_bytes()).hexdigest()}"
-    if not (_FOLDER / "stamp").exists() or (_FOLDER / "stamp").read_text() != stamp:
-        pins = re.findall(r"^(?:boto3|cryptography)==\S+", lock.read_text(), re.MULTILINE)
-        assert len(pins) == 2
-        make_environment(_FOLDER, "--constraint", str(lock), *pins)
-        (_FOLDER / "stamp").write_text(stamp)
+    with _FOLDER.with_suffix(".lock").open("w") as mine:
+        fcntl.flock(mine, fcntl.LOCK_EX)  # another worker of pytest may want it at the same time
+        if not (_FOLDER / "stamp").exists() or (_FOLDER / "stamp").read_text() != stamp:
+            pins = re.findall(r"^(?:boto3|cryptography)==\S+", lock.read_text(), re.MULTILINE)
+            assert len(pins) == 2
+            make_environment(_FOLDER, "--constraint", str(lock), *pins)
+            (_FOLDER / "stamp").write_text(stamp)
     return python
 
 

@@ -80,7 +80,7 @@ class Server(ABC):
     :param folder: receives data and log; created if missing, and never removed here.
     """
 
-    start_seconds: float = 60
+    start_seconds: float = 180
     stop_seconds: float = 30
     stop_signal: signal.Signals = signal.SIGTERM
 

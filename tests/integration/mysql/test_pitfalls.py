@@ -212,7 +212,7 @@ def test_p30_somebody_else_s_long_query_is_not_waited_for_and_nobody_queues_behi
             assert snapshot.method == ("table_read_locks" if pair.flavour == "mysql" else "global_read_lock")
             snapshot.release_lock()
         pair.source.sql("INSERT INTO beds VALUES (3, 'new')", database=ward)
-        assert time.monotonic() - started < 8
+        assert time.monotonic() - started < 30  # the query takes 40
         assert not query.done()
         pair.source.sql(f"KILL {number}")
         with pytest.raises(BackupError):
@@ -309,10 +309,10 @@ def test_p10_events_of_a_copy_do_not_run(ward: str, source: Endpoint, scratch: E
         comparison = compare(taken, scratch, COPY)
         # It would have: the event is due, and the scheduler runs.
         pair.scratch.sql("ALTER EVENT bill ENABLE", database=COPY)
-        time.sleep(1.5)
+        ran = "SELECT COUNT(*) > 2 FROM beds"
+        wait_until(lambda: pair.scratch.sql(ran, database=COPY) == [(1,)], 30, "the event does not run")
     assert comparison.equal, comparison.summary()
     assert taken.facts.census.count("event") == comparison.objects - 3 == 1
-    assert pair.scratch.sql("SELECT COUNT(*) > 2 FROM beds", database=COPY) == [(1,)]
 
 
 def test_p22_a_target_with_small_packets_is_told_before_and_named_after(

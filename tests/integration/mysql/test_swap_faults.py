@@ -5,9 +5,9 @@ tests/faults kills whole recoveries, and servers under them.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -47,7 +47,7 @@ def moved_on(site: Site) -> Census:
 Fault = Callable[[pytest.MonkeyPatch, Site], Any]
 
 
-def _killed(patch: pytest.MonkeyPatch, site: Site) -> None:
+def _killed(patch: pytest.MonkeyPatch, site: Site) -> Callable[[], object]:
     """Another session holds a table; the connection is killed while the rename waits for it."""
     holder = site.server._connect(site.live)
     holder.begin()
@@ -61,7 +61,7 @@ def _killed(patch: pytest.MonkeyPatch, site: Site) -> None:
         holder.close()
 
     sessions = "SELECT id FROM information_schema.processlist WHERE"
-    threading.Thread(target=kill).start()
+    return ThreadPoolExecutor(1).submit(kill).result
 
 
 def _soon(look: Callable[[], Any]) -> Any:
@@ -87,12 +87,12 @@ def _cancelled(patch: pytest.MonkeyPatch, site: Site) -> None:
     patch.setattr(Cancellation, "check", lambda self: (_ for _ in ()).throw(Cancelled("stop", "-")))
 
 
-def _busy(patch: pytest.MonkeyPatch, site: Site) -> None:
+def _busy(patch: pytest.MonkeyPatch, site: Site) -> Callable[[], object]:
     patch.setattr(swapping, "_LOCK_SECONDS", 1)
     holder = site.server._connect(site.live)
     holder.begin()
     holder.cursor().execute("SELECT * FROM wards")
-    threading.Timer(2.5, holder.close).start()
+    return holder.close
 
 
 def _disk_full(patch: pytest.MonkeyPatch, site: Site) -> None:
@@ -108,9 +108,11 @@ def test_p36_a_failure_before_the_rename_leaves_the_target_as_it_was(
 ) -> None:
     incoming, before = site.beside()
     with monkeypatch.context() as patch:
-        fault(patch, site)
+        end_fault = fault(patch, site)
         with pytest.raises((BackupError, OSError)) as failure:
             site.swap(incoming, before)
+        if end_fault:
+            end_fault()
     assert not isinstance(failure.value, RecoveryFailed), failure.value
     assert site.differences(moved_on, site.live) == []
     assert leftovers(site.endpoint.connect(), site.live, "before") == []

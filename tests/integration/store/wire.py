@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import struct
+import sys
+import termios
 import threading
 import time
 from contextlib import suppress
@@ -21,7 +24,6 @@ class Wire:
     :ivar cut_answer_to: a request that begins with this reaches the server, but its answer does not come back; once.
     :ivar replace: bytes of a request to be replaced by as many others.
     :ivar replace_answer: the same in answers.
-    :ivar answer_rate: bytes of answers per second that each connection brings.
     """
 
     def __init__(self, endpoint: str) -> None:
@@ -34,7 +36,6 @@ class Wire:
         self.cut_answer_to: bytes | None = None
         self.replace: tuple[bytes, bytes] | None = None
         self.replace_answer: tuple[bytes, bytes] | None = None
-        self.answer_rate: float | None = None
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -76,12 +77,17 @@ class Wire:
                     block = block.replace(*self.replace_answer)
                 client.sendall(block)
                 passed += len(block)
-                if self.answer_rate:
-                    time.sleep(len(block) / self.answer_rate)
                 if self.cut_download_after is not None and passed >= self.cut_download_after and self.cuts > 0:
                     self.cuts -= 1
+                    while _unsent(client):  # the reset would take back what has not arrived
+                        time.sleep(0.001)
                     break
         _reset(client)
+
+
+def _unsent(connection: socket.socket) -> int:
+    """Bytes that the other end's kernel has not acknowledged (tcp(7), SIOCOUTQ)."""
+    return int.from_bytes(fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
 def _reset(connection: socket.socket) -> None:
