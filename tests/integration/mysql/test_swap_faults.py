@@ -5,7 +5,6 @@ tests/faults kills whole recoveries, and servers under them.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -22,6 +21,7 @@ from tests.faults.bad_day import create, damage
 from tests.integration.mysql.conftest import Pair
 from tests.integration.swap_site import Site
 from tests.servers.localstack import Aws
+from tests.servers.processes import wait_until
 
 LIVE = "mirror_ward"
 
@@ -54,22 +54,16 @@ def _killed(patch: pytest.MonkeyPatch, site: Site) -> Callable[[], object]:
     holder.cursor().execute("SELECT * FROM wards")
 
     def kill() -> None:
-        waiting = _soon(lambda: site.server.sql(f"{sessions} info LIKE 'RENAME TABLE%'"))[0][0]
+        wait_until(lambda: bool(site.server.sql(renaming)), 60, "nothing is renamed")
+        [(waiting,)] = site.server.sql(renaming)
         site.server.sql(f"KILL {waiting}")
         # The lock must not be free before the session is gone: it would still rename.
-        _soon(lambda: not site.server.sql(f"{sessions} id = {waiting}"))
+        wait_until(lambda: not site.server.sql(f"{sessions} id = {waiting}"), 60, "the killed session stays")
         holder.close()
 
     sessions = "SELECT id FROM information_schema.processlist WHERE"
+    renaming = f"{sessions} info LIKE 'RENAME TABLE%'"
     return ThreadPoolExecutor(1).submit(kill).result
-
-
-def _soon(look: Callable[[], Any]) -> Any:
-    for _ in range(400):
-        if found := look():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("not within 8 seconds")
 
 
 def _no_privilege(patch: pytest.MonkeyPatch, site: Site) -> None:

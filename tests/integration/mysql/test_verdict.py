@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
@@ -140,43 +140,42 @@ def test_p28_mysql_s_backup_lock_keeps_definitions_as_they_are_and_lets_rows_go_
     assert taken.facts.census.rows == 3
 
 
-def large(connection: Connection[Any]) -> None:
-    """A table before the others that fills the dump's pipe."""
-    rows(connection, "CREATE TABLE archive (id INT AUTO_INCREMENT PRIMARY KEY, scan MEDIUMBLOB)")
-    for _ in range(16):
-        rows(connection, "INSERT INTO archive (scan) VALUES (RANDOM_BYTES(1000))")
-        rows(connection, "UPDATE archive SET scan = REPEAT(scan, 1000) WHERE id = LAST_INSERT_ID()")
+@contextmanager
+def dump_before_visits(
+    pair: Pair, filled: str, new_account: NewAccount
+) -> Iterator[tuple[Connection[Any], Iterator[bytes]]]:
+    """An administrator, and a dump that has not come to `visits`: a large table before it fills its pipe."""
+    account = new_account(*reading(pair), LOCK)
+    with closing(root_of(pair.source).connect(filled)) as other:
+        rows(other, "CREATE TABLE archive (id INT AUTO_INCREMENT PRIMARY KEY, scan MEDIUMBLOB)")
+        for _ in range(16):
+            rows(other, "INSERT INTO archive (scan) VALUES (RANDOM_BYTES(1000))")
+            rows(other, "UPDATE archive SET scan = REPEAT(scan, 1000) WHERE id = LAST_INSERT_ID()")
+        with read_source(account, policy(), Reporter(), Cancellation()) as source:
+            stream = source.compressed()
+            next(stream)
+            yield other, stream
 
 
 def test_p28_who_alters_a_table_waits_for_the_census_and_not_for_the_backup(
     filled: str, pair: Pair, new_account: NewAccount
 ) -> None:
     """Else they wait for the backup, the dump behind them, and the backup for its dump: for ever."""
-    account = new_account(*reading(pair), LOCK)
-    with closing(root_of(pair.source).connect(filled)) as other:
-        large(other)
-        with read_source(account, policy(), Reporter(), Cancellation()) as source:
-            stream = source.compressed()
-            next(stream)
-            rows(other, "SET lock_wait_timeout = 30")
-            rows(other, "ALTER TABLE visits ADD b INT")
-            with pytest.raises(DumpFailed, match="visits"):
-                list(stream)
+    with dump_before_visits(pair, filled, new_account) as (other, stream):
+        rows(other, "SET lock_wait_timeout = 30")
+        rows(other, "ALTER TABLE visits ADD b INT")
+        with pytest.raises(DumpFailed, match="visits"):
+            list(stream)
 
 
 def test_p30_a_table_that_somebody_holds_ends_the_dump_by_name(
     filled: str, pair: Pair, new_account: NewAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "_SESSION", "SET SESSION lock_wait_timeout = 1")
-    account = new_account(*reading(pair), LOCK)
-    with closing(root_of(pair.source).connect(filled)) as other:
-        large(other)
-        with read_source(account, policy(), Reporter(), Cancellation()) as source:
-            stream = source.compressed()
-            next(stream)
-            rows(other, "LOCK TABLES visits WRITE")
-            with pytest.raises(SourceBusy, match=r"not to be had in time.*visits"):
-                list(stream)
+    with dump_before_visits(pair, filled, new_account) as (other, stream):
+        rows(other, "LOCK TABLES visits WRITE")
+        with pytest.raises(SourceBusy, match=r"not to be had in time.*visits"):
+            list(stream)
 
 
 CHANGES = {
