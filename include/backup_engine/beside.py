@@ -159,7 +159,7 @@ def _finish(connection: Connection[Any], target: str, before: str, reporter: Rep
     if tables_of(connection, before) != [JOURNAL]:
         keep_old(connection, target, before, code, reporter)
         # An old view of what the backup does not have would fail the safety backup of what is there now.
-        _, broken = broken_views(connection, target)
+        broken = broken_views(connection, target)
         for item in code:
             if item.kind == "view" and item.name in broken:
                 drop_definition(connection, target, item)

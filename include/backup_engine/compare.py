@@ -81,7 +81,7 @@ def compare_with_snapshot(
                 rewritten = rewriting()
             findings, not_compared = compare_census(expected, actual, rewritten, events_disabled=events_disabled)
         with reporter.stage("Run every view, look for orphans"):
-            health: Health = check_health(connection, database, absent)
+            health: Health = check_health(connections, database, absent)
     hashed = {table.name for table in actual.tables if table.fingerprint}
     comparison = Comparison(
         tables=len(expected.tables),

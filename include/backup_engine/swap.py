@@ -291,7 +291,7 @@ class _Exchange:
         expected = self._census.model_copy(update={"tables": tables})
         actual = take_census(connection, self._flavour, self.target)
         findings, _ = compare_census(expected, actual, events_disabled=True)
-        findings += check_views(connection, self.target)[1]
+        findings += check_views(connection, self.target)
         if findings:
             raise RecoveryFailed(f"{'; '.join(findings[:20])}.", "Find out why before anybody uses it.")
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
+from contextlib import closing
 from typing import Any, Literal
 
 from pymysql.connections import Connection
@@ -20,6 +19,7 @@ from include.backup_engine.errors import PreflightError
 from include.backup_engine.mysql.extent import FULL, Look
 from include.backup_engine.mysql.identifiers import QUOTED, unquoted, without_own_schema
 from include.backup_engine.mysql.server import Row, quote, row, rows, scalar, shown
+from include.backup_engine.mysql.side_by_side import side_by_side
 from include.backup_engine.records import Census, Flavour, ObjectFacts, TableFacts
 
 _AUTO_INCREMENT = re.compile(r"^(\) (?:/\*!.*?\*/ )?ENGINE=\w+) AUTO_INCREMENT=(\d+)", re.MULTILINE)
@@ -122,37 +122,20 @@ def add_fingerprints(
     :param on_table: called with each table, in their order, for progress and for stopping early (by raising).
     :param after: called after each table with the connection that has read it, on which nothing runs meanwhile.
     """
-    idle: SimpleQueue[Connection[Any]] = SimpleQueue()
-    for connection in connections:
-        idle.put(connection)
 
-    def add(table: TableFacts) -> TableFacts:
+    def add(connection: Connection[Any], table: TableFacts) -> TableFacts:
         if table.kind != "table":
             return table
-        connection = idle.get()
-        try:
-            hashed = look(connection, database, table)
-            after(connection)
-            return hashed
-        finally:
-            idle.put(connection)
+        hashed = look(connection, database, table)
+        after(connection)
+        return hashed
 
+    sizes = _sizes(connections[0], database) if len(connections) > 1 else {}
     tables: list[TableFacts] = []
-    with ThreadPoolExecutor(len(connections), "fingerprint") as pool:
-        if len(connections) > 1:
-            sizes = _sizes(connections[0], database)
-            largest_first = sorted(census.tables, key=lambda table: -sizes.get(table.name, 0))
-            begun = {table.name: pool.submit(add, table) for table in largest_first}
-            results = (begun[table.name].result() for table in census.tables)
-        else:
-            results = (add(table) for table in census.tables)
-        try:
-            for table in results:
-                tables.append(table)
-                on_table(table)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with closing(side_by_side(connections, census.tables, add, lambda table: sizes.get(table.name, 0))) as results:
+        for table in results:
+            tables.append(table)
+            on_table(table)
     return census.model_copy(update={"tables": tables})
 
 

@@ -6,7 +6,8 @@ Of a restored one: views run, no orphans. Of a source: whether it could be resto
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pymysql.connections import Connection
@@ -15,10 +16,12 @@ from include.backup_engine.errors import BackupError
 from include.backup_engine.mysql.definitions import read_definitions
 from include.backup_engine.mysql.qualified import schemas_named
 from include.backup_engine.mysql.server import quote, rows, scalar
+from include.backup_engine.mysql.side_by_side import side_by_side
 from include.backup_engine.mysql.statements import Lexer
 from include.backup_engine.records import Record
 
 _NO_OTHERS = {"information_schema"}
+_CANNOT_BE_SELECTED = "view {} cannot be selected from"
 
 
 class Health(Record):
@@ -32,51 +35,61 @@ class Health(Record):
     findings: list[str]
 
 
-def check_health(connection: Connection[Any], database: str, absent: Collection[str] = ()) -> Health:
+def check_health(connections: Sequence[Connection[Any]], database: str, absent: Collection[str] = ()) -> Health:
     """Select from every view, and look for child rows without a parent under every foreign key.
 
+    :param connections: on which this is done side by side.
     :param absent: tables that were left out on purpose, so that foreign keys to them cannot be checked.
     :raises SourceUnavailable: the server is lost.
     """
-    views, findings = check_views(connection, database)
-    foreign_keys = {
-        key: (parent, query)
-        for key, (parent, query) in _foreign_keys(connection, database).items()
-        if parent not in absent
-    }
+    connection = connections[0]
     listed = rows(connection, "SELECT table_name FROM information_schema.tables WHERE table_schema = %s", (database,))
     tables = {str(name) for (name,) in listed}
-    for (table, name), (parent, query) in foreign_keys.items():
-        if parent not in tables:
-            findings.append(f"foreign key {name} of table {table} refers to the table {parent}, which is missing")
-        elif orphans := scalar(connection, query):
-            findings.append(f"foreign key {name} of table {table} has {orphans} rows without a parent")
-    return Health(views=views, foreign_keys=len(foreign_keys), findings=findings)
+    views = _views(connection, database)
+    foreign_keys = [key for key in _foreign_keys(connection, database) if key.parent not in absent]
 
+    def try_view(connection: Connection[Any], view: str) -> str:
+        return "" if _works(connection, database, view) else _CANNOT_BE_SELECTED.format(view)
 
-def check_views(connection: Connection[Any], database: str) -> tuple[int, list[str]]:
-    """Select from every view; how many there are, and those that fail."""
-    views, broken = broken_views(connection, database)
-    return views, [f"view {name} cannot be selected from" for name in broken]
+    def look_for_orphans(connection: Connection[Any], key: _ForeignKey) -> str:
+        label = f"foreign key {key.name} of table {key.table}"
+        if key.parent not in tables:
+            return f"{label} refers to the table {key.parent}, which is missing"
+        orphans = scalar(connection, key.orphans)
+        return f"{label} has {orphans} rows without a parent" if orphans else ""
 
-
-def broken_views(connection: Connection[Any], database: str) -> tuple[int, list[str]]:
-    """How many views there are, and the names of those that cannot be selected from."""
-    views = [
-        str(name)
-        for (name,) in rows(
-            connection,
-            "SELECT table_name FROM information_schema.tables WHERE table_schema = %s AND table_type = 'VIEW'",
-            (database,),
-        )
+    told = [
+        *side_by_side(connections, views, try_view),
+        *side_by_side(connections, foreign_keys, look_for_orphans),
     ]
-    broken: list[str] = []
-    for name in views:
-        try:
-            rows(connection, f"SELECT * FROM {quote(database)}.{quote(name)} LIMIT 1")  # noqa: S608 - quoted
-        except BackupError:
-            broken.append(name)
-    return len(views), broken
+    return Health(views=len(views), foreign_keys=len(foreign_keys), findings=list(filter(None, told)))
+
+
+def check_views(connection: Connection[Any], database: str) -> list[str]:
+    """Select from every view; those that fail."""
+    return [_CANNOT_BE_SELECTED.format(view) for view in broken_views(connection, database)]
+
+
+def broken_views(connection: Connection[Any], database: str) -> list[str]:
+    """The names of the views that cannot be selected from."""
+    return [view for view in _views(connection, database) if not _works(connection, database, view)]
+
+
+def _views(connection: Connection[Any], database: str) -> list[str]:
+    found = rows(
+        connection,
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = %s AND table_type = 'VIEW'",
+        (database,),
+    )
+    return [str(name) for (name,) in found]
+
+
+def _works(connection: Connection[Any], database: str, view: str) -> bool:
+    try:
+        rows(connection, f"SELECT * FROM {quote(database)}.{quote(view)} LIMIT 1")  # noqa: S608 - quoted
+    except BackupError:
+        return False
+    return True
 
 
 def bound_code(connection: Connection[Any], database: str) -> list[str]:
@@ -103,11 +116,21 @@ def bound_code(connection: Connection[Any], database: str) -> list[str]:
     return findings
 
 
-def _foreign_keys(connection: Connection[Any], database: str) -> dict[tuple[str, str], tuple[str, str]]:
-    """Per table and foreign key: the parent table, and a query that counts orphans.
+@dataclass(frozen=True)
+class _ForeignKey:
+    """A foreign key of a table.
 
-    A key with a NULL column refers to nothing (MATCH SIMPLE).
+    :param orphans: a query that counts rows without a parent.
     """
+
+    table: str
+    name: str
+    parent: str
+    orphans: str
+
+
+def _foreign_keys(connection: Connection[Any], database: str) -> list[_ForeignKey]:
+    """A key with a NULL column refers to nothing (MATCH SIMPLE)."""
     columns: dict[tuple[str, str], list[tuple[str, str, str]]] = defaultdict(list)
     for table, name, column, parent, parent_column in rows(
         connection,
@@ -117,14 +140,14 @@ def _foreign_keys(connection: Connection[Any], database: str) -> dict[tuple[str,
         (database, database),
     ):
         columns[str(table), str(name)].append((str(column), str(parent), str(parent_column)))
-    queries: dict[tuple[str, str], tuple[str, str]] = {}
-    for key, parts in columns.items():
-        child, parent = (f"{quote(database)}.{quote(name)}" for name in (key[0], parts[0][1]))
+    keys: list[_ForeignKey] = []
+    for (table, name), parts in columns.items():
+        parent = parts[0][1]
         matches = " AND ".join(f"p.{quote(there)} = c.{quote(here)}" for here, _, there in parts)
         given = " AND ".join(f"c.{quote(here)} IS NOT NULL" for here, _, _ in parts)
-        queries[key] = (
-            parts[0][1],
-            f"SELECT COUNT(*) FROM {child} c WHERE {given}"  # noqa: S608 - identifiers are quoted
-            f" AND NOT EXISTS (SELECT 1 FROM {parent} p WHERE {matches})",
+        orphans = (
+            f"SELECT COUNT(*) FROM {quote(database)}.{quote(table)} c WHERE {given}"  # noqa: S608 - quoted
+            f" AND NOT EXISTS (SELECT 1 FROM {quote(database)}.{quote(parent)} p WHERE {matches})"
         )
-    return queries
+        keys.append(_ForeignKey(table, name, parent, orphans))
+    return keys

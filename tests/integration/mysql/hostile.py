@@ -93,7 +93,7 @@ class Prey:
     def use(self, database: str) -> None:
         """Run all views, as a comparison does, and then what an application would: functions, triggers, tables."""
         with closing(self.root.connect(database)) as connection, suppress(BackupError):
-            check_health(connection, database)
+            check_health([connection], database)
         tables = self.server.sql("SELECT table_name FROM information_schema.tables WHERE table_schema = %s", database)
         functions = self.server.sql(
             "SELECT routine_name FROM information_schema.routines WHERE routine_schema = %s"

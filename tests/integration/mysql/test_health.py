@@ -27,7 +27,7 @@ def check(source: Endpoint, database: str) -> Iterator[Check]:
             rows(connection, "SET SESSION foreign_key_checks = 0")
             for statement in statements:
                 rows(connection, statement)
-            return check_health(connection, database)
+            return check_health([connection], database)
 
         yield check
 
@@ -38,7 +38,7 @@ def test_an_empty_schema(check: Check) -> None:
 
 def test_a_sound_schema(source: Endpoint, demo: str) -> None:
     with closing(source.connect(demo)) as connection:
-        assert check_health(connection, demo) == Health(views=7, foreign_keys=46, findings=[])
+        assert check_health([connection], demo) == Health(views=7, foreign_keys=46, findings=[])
 
 
 def test_orphans_are_counted_per_foreign_key(check: Check) -> None:
