@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from queue import SimpleQueue
@@ -57,8 +58,10 @@ class Lanes:
         self._execute = execute
         self._interrupt = interrupt
         self._settings: list[bytes] = []
-        self._rows: list[Future[None]] = []
-        self._builds: list[Future[None]] = []
+        self._rows: deque[Future[None]] = deque()
+        self._builds: deque[Future[None]] = deque()
+        self._failure: BaseException | None = None
+        """The first on a lane."""
         self._lane = _Lane()
         self._most = len(others) * _BYTES_PER_LANE
         self._in_hand = 0
@@ -79,7 +82,7 @@ class Lanes:
 
         Raises what this statement has raised, or an earlier one on a lane.
         """
-        self._rows, self._builds = _unfinished(self._rows), _unfinished(self._builds)
+        self._check()
         self._execute(self._first, statement, number)
 
     def setting(self, statement: bytes, number: int) -> None:
@@ -99,7 +102,7 @@ class Lanes:
         :param after: what must have been done before; if that has failed, nothing happens.
         :return: for ``after``; ``None``: it is done.
         """
-        self._rows, self._builds = _unfinished(self._rows), _unfinished(self._builds)
+        self._check()
         if self._pool is None:
             load(self._first)
             return None
@@ -118,7 +121,7 @@ class Lanes:
                     self._in_hand -= size
                     self._less_in_hand.notify()
 
-        future = self._pool.submit(work)
+        future = self._submit(self._pool, work)
         self._rows.append(future)
         return future
 
@@ -134,7 +137,7 @@ class Lanes:
             if not any(row.exception() for row in rows):
                 self._execute(self._lane_with_settings(number, made), statement, number)
 
-        self._builds.append(self._pool.submit(work))
+        self._builds.append(self._submit(self._pool, work))
 
     def drain(self) -> None:
         """Wait until all rows are in.
@@ -142,7 +145,7 @@ class Lanes:
         Raises what one of them has raised.
         """
         wait(self._rows)
-        self._rows = _unfinished(self._rows)
+        self._check()
 
     def finish(self) -> None:
         """Wait until all rows are in and all indexes are built.
@@ -150,7 +153,7 @@ class Lanes:
         Raises what one of them has raised.
         """
         wait([*self._rows, *self._builds])
-        self._rows, self._builds = _unfinished(self._rows), _unfinished(self._builds)
+        self._check()
 
     def close(self) -> None:
         """End what still runs, and the threads."""
@@ -161,6 +164,27 @@ class Lanes:
             self._interrupt()
         self._pool.shutdown(wait=True)
 
+    def _submit(self, pool: ThreadPoolExecutor, work: Callable[[], None]) -> Future[None]:
+        def noted() -> None:
+            try:
+                work()
+            except BaseException as error:
+                self._failure = self._failure or error
+                raise
+
+        return pool.submit(noted)
+
+    def _check(self) -> None:
+        """Raise what has failed on a lane; forget what is done, which for the most part is in the order of its start.
+
+        Of many small tables hundreds wait at a time: to go through them all for each statement took half of a restore.
+        """
+        if self._failure:
+            raise self._failure
+        for futures in (self._rows, self._builds):
+            while futures and futures[0].done():
+                futures.popleft()
+
     def _lane_with_settings(self, number: int, made: int) -> Connection[Any]:
         """The connection of a lane's thread, once it has made as many of the dump's settings.
 
@@ -170,11 +194,3 @@ class Lanes:
             self._execute(self._lane.connection, setting, number)
         self._lane.settings = made
         return self._lane.connection
-
-
-def _unfinished(futures: list[Future[None]]) -> list[Future[None]]:
-    """Those that are not done; raises what one of the others has raised."""
-    for future in futures:
-        if future.done():
-            future.result()
-    return [future for future in futures if not future.done()]
