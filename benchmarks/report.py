@@ -45,7 +45,8 @@ def render(results: Results) -> str:
             numbers=False,
         ),
         "",
-        'Why a demand is missed: the steps\' own processor time and stages, below under "Where the time goes".',
+        'Why a demand is missed: the steps\' own processor time and stages, below under "Where the time goes", and'
+        " [what bounds them](README.md#what-bounds-the-demands-that-are-missed).",
         "",
         "![backups and restores: wall time, processor time, memory, bytes](chart.svg)",
         "",
@@ -110,11 +111,17 @@ def _remarks(rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
         told = [row.remark] if row.remark else []
         told += [f"absent: {row.absent}"] if row.absent else []
-        told += sorted({f"INCOMPLETE: {sample.incomplete}" for sample in row.samples if sample.incomplete})
-        told += sorted({f"FAILED: {sample.problem}" for sample in row.samples if sample.problem})
+        told += _of_rounds("INCOMPLETE", [sample.incomplete for sample in row.samples])
+        told += _of_rounds("FAILED", [sample.problem for sample in row.samples])
         if told:
             yield f"- {row.name}: {'; '.join(told)}."
     yield ""
+
+
+def _of_rounds(what: str, texts: Sequence[str]) -> list[str]:
+    """A text of its rounds, which times and process ids make different in each: how many have one, and the last."""
+    found = [text for text in texts if text]
+    return [f"{what} in {len(found)} of {len(texts)} rounds: {found[-1]}"] if found else []
 
 
 def _of_backup(section: Section) -> Iterator[str]:
