@@ -175,15 +175,15 @@ class Lanes:
         return pool.submit(noted)
 
     def _check(self) -> None:
-        """Raise what has failed on a lane; forget what is done, which for the most part is in the order of its start.
+        """Forget what is done, which for the most part is in the order of its start; raise what has failed on a lane.
 
         Of many small tables hundreds wait at a time: to go through them all for each statement took half of a restore.
         """
-        if self._failure:
-            raise self._failure
         for futures in (self._rows, self._builds):
             while futures and futures[0].done():
                 futures.popleft()
+        if self._failure:  # looked at afterwards, so that nothing failed is forgotten in silence
+            raise self._failure
 
     def _lane_with_settings(self, number: int, made: int) -> Connection[Any]:
         """The connection of a lane's thread, once it has made as many of the dump's settings.
